@@ -1,0 +1,67 @@
+"""What graphsurgeon's objects have no place for, kept beside them and put back on export.
+
+Per model: IR version, producer, domain, version, doc strings, metadata, opset imports, training information,
+quantisation annotations, overridable initializers. Per node: the original NodeProto, from which doc string,
+metadata, overload and every attribute that nobody changed are copied verbatim, subgraph bodies included.
+Per tensor: the original ValueInfoProto (doc string, metadata, sequence / optional / map types).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import onnx
+import onnx_graphsurgeon as gs
+
+
+@dataclass
+class Envelope:
+    """``header`` is the ModelProto without its nodes and weights; the maps are keyed by ``id`` or name."""
+
+    header: onnx.ModelProto
+    protos: dict[int, onnx.NodeProto] = field(default_factory=dict)
+    touched: dict[int, set[str]] = field(default_factory=dict)
+    values: dict[str, onnx.ValueInfoProto] = field(default_factory=dict)
+    overridable: dict[str, onnx.ValueInfoProto] = field(default_factory=dict)
+    output_values: dict[str, onnx.ValueInfoProto] = field(default_factory=dict)
+    sparse: dict[str, onnx.SparseTensorProto] = field(default_factory=dict)
+    _captures: dict[int, tuple[gs.Tensor, ...]] = field(default_factory=dict)
+    _capturers: dict[int, int] = field(default_factory=dict)
+    _alive: list[object] = field(default_factory=list)
+
+    def remember(self, node: gs.Node, proto: onnx.NodeProto) -> None:
+        """Keep the node's original; the node itself is held too, so that its ``id`` stays its own."""
+        self.protos[id(node)] = proto
+        self._alive.append(node)
+
+    def capture(self, node: gs.Node, tensors: Iterable[gs.Tensor]) -> None:
+        """Record which outer tensors the node's subgraph bodies read by name."""
+        self._captures[id(node)] = tuple(tensors)
+        for tensor in self._captures[id(node)]:
+            self._capturers[id(tensor)] = self._capturers.get(id(tensor), 0) + 1
+
+    def captures(self, node: gs.Node) -> tuple[gs.Tensor, ...]:
+        return self._captures.get(id(node), ())
+
+    def is_captured(self, tensor: gs.Tensor) -> bool:
+        """Whether a subgraph body reads the tensor by name."""
+        return bool(self._capturers.get(id(tensor)))
+
+    def recapture(self, old: gs.Tensor, new: gs.Tensor) -> None:
+        """``new`` takes the place (and, by the Editor, the name) of ``old`` in every body that reads it."""
+        count = self._capturers.pop(id(old), 0)
+        if not count:
+            return
+        self._capturers[id(new)] = self._capturers.get(id(new), 0) + count
+        for key, tensors in self._captures.items():
+            self._captures[key] = tuple(new if t is old else t for t in tensors)
+
+    def has_subgraphs(self, node: gs.Node) -> bool:
+        """Whether the node carries If/Loop/Scan bodies, which no pass may look into or copy."""
+        proto = self.protos.get(id(node))
+        return proto is not None and any(a.HasField("g") or a.graphs for a in proto.attribute)
+
+    def touch(self, node: gs.Node, attribute: str) -> None:
+        """Note that an attribute no longer is the original's."""
+        self.touched.setdefault(id(node), set()).add(attribute)

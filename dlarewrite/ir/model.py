@@ -1,0 +1,127 @@
+"""The model as passes see it: graphsurgeon's nodes and tensors, plus the envelope that brings back all the rest.
+
+``Model.load`` and ``Model.to_proto`` / ``Model.save`` are the only places where ONNX is read and written. Nodes and
+tensors are graphsurgeon's classes; reading and writing is done here, because ``gs.import_onnx`` and
+``gs.export_onnx`` lose doc strings, metadata, attributes of rarer kinds and the bytes of subgraph bodies.
+Node and tensor identity is Python's: graphsurgeon compares by name and structure, which mistakes twins.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import onnx
+import onnx_graphsurgeon as gs
+
+from dlarewrite.ir import importer
+from dlarewrite.ir.envelope import Envelope
+from dlarewrite.ir.order import stable_order
+
+Source = "str | Path | onnx.ModelProto | gs.Graph"
+
+
+class Model:
+    """One ONNX model under work.
+
+    ``inputs`` and ``outputs`` are the graph's (overridable initializers excluded); ``opset`` is the version of the
+    standard domain. Only :class:`dlarewrite.ir.editor.Editor` may change a model.
+    """
+
+    def __init__(
+        self,
+        nodes: Iterable[gs.Node],
+        inputs: list[gs.Variable],
+        outputs: list[gs.Tensor],
+        opset: int,
+        envelope: Envelope,
+        names: Iterable[str],
+        folder: Path | None = None,
+    ) -> None:
+        self._nodes: dict[int, gs.Node] = {}
+        self._ranks: dict[int, tuple[int, int]] = {}
+        self._serial = itertools.count(1)
+        for position, node in enumerate(nodes):
+            self._nodes[id(node)] = node
+            self._ranks[id(node)] = (position, 0)
+        self.inputs = inputs
+        self.outputs = outputs
+        self.opset = opset
+        self.envelope = envelope
+        self.names = set(names)
+        self.folder = folder
+        self._ordered: list[gs.Node] | None = None
+
+    @classmethod
+    def load(cls, source: str | Path | onnx.ModelProto | gs.Graph) -> Model:
+        """Read a file, a ModelProto (never changed) or a graphsurgeon graph; see :mod:`dlarewrite.ir.importer`."""
+        return importer.load(source)
+
+    @property
+    def nodes(self) -> list[gs.Node]:
+        """All live nodes in stable topological order (computed once per edit; do not change the list)."""
+        if self._ordered is None:
+            self._ordered = stable_order(list(self._nodes.values()), lambda n: self._ranks[id(n)], self.reads)
+        return self._ordered
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __contains__(self, node: gs.Node) -> bool:
+        return self._nodes.get(id(node)) is node
+
+    def reads(self, node: gs.Node) -> Iterator[gs.Tensor]:
+        """All that a node depends on: its inputs, and what the bodies of its If/Loop/Scan capture."""
+        yield from node.inputs
+        yield from self.envelope.captures(node)
+
+    def is_output(self, tensor: gs.Tensor) -> bool:
+        """Whether the tensor is a graph output."""
+        return any(t is tensor for t in self.outputs)
+
+    def is_input(self, tensor: gs.Tensor) -> bool:
+        """Whether the tensor is a graph input."""
+        return any(t is tensor for t in self.inputs)
+
+    def is_pinned(self, tensor: gs.Tensor) -> bool:
+        """Whether the tensor's name must stay: graph input, graph output, or captured by a subgraph."""
+        return self.is_output(tensor) or self.is_input(tensor) or self.envelope.is_captured(tensor)
+
+    def fresh(self, hint: str) -> str:
+        """A tensor or node name nobody uses yet, ``hint`` itself where it is free."""
+        name = hint or "tensor"
+        for number in itertools.count(1):
+            if name not in self.names:
+                break
+            name = f"{hint}_{number}"
+        self.names.add(name)
+        return name
+
+    # The three methods below belong to the Editor.
+
+    def _insert(self, node: gs.Node, beside: gs.Node | None) -> None:
+        major = self._ranks[id(beside)][0] if beside is not None and id(beside) in self._ranks else len(self._ranks)
+        self._nodes[id(node)] = node
+        self._ranks[id(node)] = (major, next(self._serial))
+        self._ordered = None
+
+    def _remove(self, node: gs.Node) -> None:
+        del self._nodes[id(node)]
+        self._ordered = None
+
+    def _restore(self, node: gs.Node) -> None:
+        self._nodes[id(node)] = node
+        self._ordered = None
+
+    def to_proto(self) -> onnx.ModelProto:
+        """The model as a new ModelProto; external weights stay references into :attr:`folder`."""
+        from dlarewrite.ir.exporter import to_proto
+
+        return to_proto(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model atomically; see :func:`dlarewrite.ir.exporter.save`."""
+        from dlarewrite.ir.exporter import save
+
+        save(self, Path(path))

@@ -1,0 +1,99 @@
+"""Emits operators in the form that the model's opset has: attributes once, inputs later.
+
+Every function adds one node (or none where it would do nothing) and returns its output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_graphsurgeon as gs
+
+from dlarewrite.errors import EditError
+from dlarewrite.ir.editor import Editor
+from dlarewrite.ir.view import dtype
+
+
+def scalar(edit: Editor, value: float, like: gs.Tensor, hint: str = "scalar") -> gs.Constant:
+    """A rank-0 constant of ``like``'s element type."""
+    return edit.constant(value, hint, dtype(like) or np.dtype(np.float32))
+
+
+def clip(edit: Editor, x: gs.Tensor, low: float, high: float) -> gs.Variable:
+    """Clip(x, low, high); bounds are attributes before opset 11, inputs of x's type after."""
+    if edit.model.opset < 11:
+        return edit.op("Clip", [x], {"min": float(low), "max": float(high)})
+    return edit.op("Clip", [x, scalar(edit, low, x, "min"), scalar(edit, high, x, "max")])
+
+
+def slice_(
+    edit: Editor,
+    x: gs.Tensor,
+    starts: Sequence[int],
+    ends: Sequence[int],
+    axes: Sequence[int],
+    steps: Sequence[int] | None = None,
+) -> gs.Variable:
+    """Slice(x); attributes before opset 10 (which has no steps), int64 inputs after."""
+    if edit.model.opset < 10:
+        if steps is not None and any(s != 1 for s in steps):
+            raise EditError("Slice has no steps before opset 10")
+        return edit.op("Slice", [x], {"starts": list(starts), "ends": list(ends), "axes": list(axes)})
+    inputs: list[gs.Tensor | None] = [x, _ints(edit, starts, "starts"), _ints(edit, ends, "ends"), _ints(edit, axes, "axes")]
+    if steps is not None and any(s != 1 for s in steps):
+        inputs.append(_ints(edit, steps, "steps"))
+    return edit.op("Slice", inputs)
+
+
+def pad(edit: Editor, x: gs.Tensor, pads: Sequence[int], value: float = 0.0, mode: str = "constant") -> gs.Variable:
+    """Pad(x) with ONNX-ordered ``pads`` (all begins, then all ends); attributes before opset 11."""
+    if edit.model.opset < 11:
+        return edit.op("Pad", [x], {"pads": list(pads), "mode": mode, "value": float(value)})
+    inputs: list[gs.Tensor | None] = [x, _ints(edit, pads, "pads")]
+    if mode == "constant" and value != 0.0:
+        inputs.append(scalar(edit, value, x, "value"))
+    return edit.op("Pad", inputs, {"mode": mode})
+
+
+def reshape(edit: Editor, x: gs.Tensor, dims: Sequence[int]) -> gs.Tensor:
+    """Reshape(x) to static ``dims``, or x itself where it has that shape."""
+    if x.shape is not None and list(x.shape) == list(dims):
+        return x
+    return edit.op("Reshape", [x, _ints(edit, dims, "shape")])
+
+
+def transpose(edit: Editor, x: gs.Tensor, perm: Sequence[int]) -> gs.Tensor:
+    """Transpose(x), or x itself for the identity."""
+    if list(perm) == list(range(len(perm))):
+        return x
+    return edit.op("Transpose", [x], {"perm": list(perm)})
+
+
+def resize(edit: Editor, x: gs.Tensor, scales: Sequence[float], attrs: dict[str, object]) -> gs.Variable:
+    """Resize(x) by float ``scales`` (one per axis); opset 10 has no roi, earlier opsets have Upsample."""
+    factors = edit.constant([float(s) for s in scales], "scales", np.float32)
+    if edit.model.opset < 10:
+        return edit.op("Upsample", [x, factors], {"mode": attrs.get("mode", "nearest")})
+    if edit.model.opset == 10:
+        return edit.op("Resize", [x, factors], {"mode": attrs.get("mode", "nearest")})
+    roi = edit.constant([], "roi", np.float32) if edit.model.opset < 13 else None
+    return edit.op("Resize", [x, roi, factors], dict(attrs))
+
+
+def squeeze(edit: Editor, x: gs.Tensor, axes: Sequence[int]) -> gs.Variable:
+    """Squeeze(x) over ``axes``; an attribute before opset 13."""
+    if edit.model.opset < 13:
+        return edit.op("Squeeze", [x], {"axes": list(axes)})
+    return edit.op("Squeeze", [x, _ints(edit, axes, "axes")])
+
+
+def unsqueeze(edit: Editor, x: gs.Tensor, axes: Sequence[int]) -> gs.Variable:
+    """Unsqueeze(x) at ``axes``; an attribute before opset 13."""
+    if edit.model.opset < 13:
+        return edit.op("Unsqueeze", [x], {"axes": list(axes)})
+    return edit.op("Unsqueeze", [x, _ints(edit, axes, "axes")])
+
+
+def _ints(edit: Editor, values: Sequence[int], hint: str) -> gs.Constant:
+    return edit.constant(np.asarray(values, dtype=np.int64), hint)

@@ -1,0 +1,155 @@
+"""Runs a pipeline: ordering constraints checked before anything runs, groups repeated to their fixpoint."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from dlarewrite.analysis.cost import macs
+from dlarewrite.errors import PassError, UsageError
+from dlarewrite.ir.editor import Change, Editor
+from dlarewrite.ir.view import label
+from dlarewrite.numerics import Numerics
+from dlarewrite.rewrite.context import Context
+from dlarewrite.rewrite.driver import Budget, LimitReached, Outcome, run_pass
+from dlarewrite.rewrite.instruments import Instrument
+from dlarewrite.rewrite.pass_ import AnyPass, Phase
+from dlarewrite.rewrite.spec import Fixpoint
+
+_ROUNDS = 50
+
+
+@dataclass
+class PassRecord:
+    """What one pass did over the whole run; ``seconds`` is wall time in the pass."""
+
+    name: str
+    numerics: Numerics
+    fired: int = 0
+    seconds: float = 0.0
+    details: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class RefusalRecord:
+    """A near miss in the user's own node names."""
+
+    by: str
+    reason: str
+    nodes: tuple[str, ...]
+
+
+@dataclass
+class RewriteLog:
+    """The whole run: per-pass records in pipeline order, atomic changes, near misses that stand at the end."""
+
+    passes: list[PassRecord] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    refusals: list[RefusalRecord] = field(default_factory=list)
+    limited: bool = False
+
+    @property
+    def numerics(self) -> Numerics:
+        """The loosest tier among the passes that fired."""
+        return max((p.numerics for p in self.passes if p.fired), default=Numerics.EXACT)
+
+
+def flatten(steps: Iterable[AnyPass | Fixpoint]) -> list[AnyPass]:
+    """All passes of a pipeline in order."""
+    found: list[AnyPass] = []
+    for step in steps:
+        found.extend(step.passes if isinstance(step, Fixpoint) else (step,))
+    return found
+
+
+def default_pipeline(passes: Sequence[AnyPass]) -> tuple[AnyPass | Fixpoint, ...]:
+    """PREPARE once, CLEAN to a fixpoint, CLEAN and LEGALISE to a fixpoint, FINISH once."""
+    by_phase = {phase: tuple(p for p in passes if p.phase is phase) for phase in Phase}
+    steps: list[AnyPass | Fixpoint] = list(by_phase[Phase.PREPARE])
+    clean, legalise = by_phase[Phase.CLEAN], by_phase[Phase.LEGALISE]
+    if clean:
+        steps.append(Fixpoint(clean))
+    if legalise:
+        steps.append(Fixpoint(legalise + clean))
+    steps.extend(by_phase[Phase.FINISH])
+    return tuple(steps)
+
+
+def check_order(steps: Iterable[AnyPass | Fixpoint]) -> None:
+    """Raise :class:`UsageError` where a pass stands before one that it has to follow (within a group any order goes)."""
+    places: dict[str, int] = {}
+    for place, step in enumerate(steps):
+        for pass_ in step.passes if isinstance(step, Fixpoint) else (step,):
+            places.setdefault(pass_.name, place)
+    for pass_ in flatten(steps):
+        for earlier in pass_.after:
+            if earlier in places and places[earlier] > places[pass_.name]:
+                raise UsageError(f"pass {pass_.name!r} has to come after {earlier!r} in the pipeline")
+
+
+class PassManager:
+    """Runs ``steps`` on the context's model and keeps the log; instruments watch from outside."""
+
+    def __init__(self, steps: Sequence[AnyPass | Fixpoint], instruments: Sequence[Instrument] = ()) -> None:
+        self.steps = tuple(steps)
+        self.instruments = tuple(instruments)
+        check_order(self.steps)
+
+    def run(self, context: Context) -> RewriteLog:
+        """Rewrite the model in place; raises what passes and instruments raise."""
+        edit = Editor(context.model)
+        total = sum(map(macs, context.model.nodes))
+        budget = Budget(int(context.settings.growth_macs * total), context.settings.growth_bytes)
+        records = {p.name: PassRecord(p.name, p.numerics) for p in flatten(self.steps)}
+        last: dict[str, Outcome] = {}
+        log = RewriteLog(list(records.values()), edit.changes)
+        try:
+            for step in self.steps:
+                group = step.passes if isinstance(step, Fixpoint) else (step,)
+                rounds = _ROUNDS if isinstance(step, Fixpoint) else 1
+                self._repeat(group, rounds, context, edit, budget, records, last)
+        except LimitReached:
+            log.limited = True
+        for change in edit.changes:
+            if change.detail and change.by in records:
+                records[change.by].details.append(f"{change.anchor}: {change.detail}")
+        for name, outcome in last.items():
+            for refusal in outcome.refusals:
+                if all(n in context.model for n in refusal.nodes):
+                    log.refusals.append(RefusalRecord(name, refusal.reason, tuple(label(n) for n in refusal.nodes)))
+        return log
+
+    def _repeat(
+        self,
+        group: Sequence[AnyPass],
+        rounds: int,
+        context: Context,
+        edit: Editor,
+        budget: Budget,
+        records: dict[str, PassRecord],
+        last: dict[str, Outcome],
+    ) -> None:
+        """Run the group until a round changes nothing; a pass is skipped while nothing changed since it was idle."""
+        idle_at: dict[str, int] = {}
+        for _ in range(rounds):
+            before = len(edit.changes)
+            for pass_ in group:
+                if idle_at.get(pass_.name) == len(edit.changes):
+                    continue
+                start, count = time.perf_counter(), len(edit.changes)
+                for instrument in self.instruments:
+                    instrument.before(pass_, context.model)
+                outcome = run_pass(pass_, context, edit, budget)
+                last[pass_.name] = outcome
+                records[pass_.name].fired += outcome.fired
+                records[pass_.name].seconds += time.perf_counter() - start
+                if len(edit.changes) == count:
+                    idle_at[pass_.name] = count
+                for instrument in self.instruments:
+                    instrument.after(pass_, context.model, edit.changes[count:])
+            if len(edit.changes) == before:
+                return
+        if rounds > 1:
+            names = ", ".join(sorted({c.by for c in edit.changes[before:]}))
+            raise PassError(f"the pipeline does not settle after {rounds} rounds; still firing: {names}")

@@ -1,0 +1,62 @@
+"""Which tolerance each output gets: the rewrite's own, or the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from dlarewrite.errors import UsageError
+from dlarewrite.verify.numerics import EPSILON, Numerics, Tolerance, tolerance
+
+Override = float | Mapping[str, float] | None
+"""A tolerance for every float output, or one per output name, or none."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Tolerances of one proof.
+
+    A plain `atol` or `rtol` replaces the declared tolerance of every float output; one given by output name replaces
+    that of the named outputs, whatever their dtype. `rtol` is a share of max|reference|, as everywhere here.
+    """
+
+    numerics: Numerics
+    bound: float | None = None
+    atol: Override = None
+    rtol: Override = None
+    computed_in: str | None = None
+
+    def tolerance(self, output: str, dtype: str) -> Tolerance:
+        """Tolerance of the output named `output`, of numpy dtype name `dtype`."""
+        atol, rtol = _override(self.atol, output, dtype), _override(self.rtol, output, dtype)
+        if atol is None and rtol is None:
+            return tolerance(self.numerics, dtype, bound=self.bound, computed_in=self.computed_in)
+        return Tolerance(atol=atol or 0.0, rtol_of_max=rtol or 0.0)
+
+    def check_names(self, outputs: Iterable[str]) -> None:
+        """Raise UsageError where an override names an output that the model lacks, or is not a positive number."""
+        known = list(outputs)
+        for option, value in (("atol", self.atol), ("rtol", self.rtol)):
+            named = value.items() if isinstance(value, Mapping) else [("", value)]
+            for name, number in named:
+                if name and name not in known:
+                    raise UsageError(f"{option} names {name!r}, which is no output", hint=f"outputs: {', '.join(known)}")
+                if number is not None and not number >= 0:
+                    raise UsageError(f"{option} must be 0 or more, got {number}")
+
+    def describe(self, dtypes: Mapping[str, str]) -> str:
+        """One line for people: the numerics and the tolerance of each output, equal ones said once."""
+        texts = {name: str(self.tolerance(name, dtype)) for name, dtype in dtypes.items()}
+        distinct = sorted(set(texts.values()))
+        if len(distinct) > 1:
+            detail = "; ".join(f"{', '.join(n for n in texts if texts[n] == text)}: {text}" for text in distinct)
+        else:
+            detail = distinct[0] if distinct else "no outputs"
+        given = " (given by the user)" if self.atol is not None or self.rtol is not None else ""
+        return f"{self.numerics.name}: {detail}{given}"
+
+
+def _override(override: Override, output: str, dtype: str) -> float | None:
+    if isinstance(override, Mapping):
+        return override.get(output)
+    return override if dtype in EPSILON else None

@@ -1,0 +1,17 @@
+"""Golden cases: every file under tests/cases runs, and every pass has some."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dlarewrite.catalogue import discover
+from dlarewrite.testing import check_case
+
+CASES = sorted((Path(__file__).parents[1] / "cases").glob("*/*.txt"))
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_case(path: Path) -> None:
+    check_case(path, discover().find)
