@@ -106,7 +106,9 @@ class Registry:
         return [self.find(name) for name in self.refs]
 
 
-def discover(files: Sequence[str | Path] = (), entry_points: Iterable[importlib.metadata.EntryPoint] | None = None) -> Registry:
+def discover(
+    files: Sequence[str | Path] = (), entry_points: Iterable[importlib.metadata.EntryPoint] | None = None
+) -> Registry:
     """Built-in and installed catalogues (built-in first), then the local plugin ``files``."""
     registry = Registry()
     points = importlib.metadata.entry_points(group=GROUP) if entry_points is None else entry_points

@@ -9,7 +9,5 @@ if __name__ == "passes":
 
 CATALOGUE = Catalogue(
     provider="dlarewrite",
-    passes=(
-        PassRef("hard-sigmoid", "dlarewrite_passes.hard_sigmoid:HardSigmoid"),
-    ),
+    passes=(PassRef("hard-sigmoid", "dlarewrite_passes.hard_sigmoid:HardSigmoid"),),
 )

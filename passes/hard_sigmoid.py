@@ -44,4 +44,3 @@ class HardSigmoid(Pass[Slope]):
         if slope.beta:
             line = edit.op("Add", [line, emit.scalar(edit, slope.beta, x, "beta")])
         edit.replace_uses(node.outputs[0], emit.clip(edit, line, 0.0, 1.0))
-

@@ -30,7 +30,8 @@ def macs(node: gs.Node) -> int:
         return math.prod(data) * math.prod(weight[1:]) if weight and data else 0
     if node.op == "Gemm":
         first, result = shape(input_at(node, 0)), shape(output_at(node, 0))
-        return math.prod(result) * first[0 if attr(node, "transA", 0) else 1] if first and result else 0
+        inner = 0 if attr(node, "transA", 0) else 1
+        return math.prod(result) * first[inner] if first and result else 0
     if node.op in _MATRIX:
         first, result = shape(input_at(node, 0)), shape(output_at(node, 0))
         return math.prod(result) * first[-1] if first and result is not None else 0

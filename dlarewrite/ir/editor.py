@@ -46,6 +46,7 @@ class Group:
     added: dict[int, gs.Node] = field(default_factory=dict)
     removed: dict[int, gs.Node] = field(default_factory=dict)
     touched: dict[int, gs.Node] = field(default_factory=dict)
+    reformed: list[tuple[tuple[str, str], tuple[str, str]]] = field(default_factory=list)
     edits: int = 0
     _undo: list[Undo] = field(default_factory=list)
 
@@ -82,8 +83,9 @@ class Editor:
         finally:
             self._group = None
         if group.edits:
-            pairs = [tuple((label(n), n.op) for n in which.values()) for which in (group.removed, group.added)]
-            self.changes.append(Change(len(self.changes), by, name, op, group.detail, pairs[0], pairs[1]))
+            removed = (*(old for old, _ in group.reformed), *((label(n), n.op) for n in group.removed.values()))
+            added = (*(new for _, new in group.reformed), *((label(n), n.op) for n in group.added.values()))
+            self.changes.append(Change(len(self.changes), by, name, op, group.detail, removed, added))
 
     def _open(self) -> Group:
         if self._group is None:
@@ -157,12 +159,18 @@ class Editor:
         if old is new:
             return
         _swap_input(node, index, new)
+        self.model._reorder()
         self._touch(node)
         if old.inputs:
             self._touch(old.inputs[0])
         if new.inputs:
             self._touch(new.inputs[0])
-        group.record(lambda: _swap_input(node, index, old))
+
+        def undo() -> None:
+            _swap_input(node, index, old)
+            self.model._reorder()
+
+        group.record(undo)
 
     def set_attr(self, node: gs.Node, name: str, value: Any) -> None:
         """Set an attribute, or delete it with None."""
@@ -179,6 +187,89 @@ class Editor:
             node.attrs.clear()
             node.attrs.update(before)
             self.model.envelope.touched[id(node)] = touched
+
+        group.record(undo)
+
+    def reform(
+        self,
+        node: gs.Node,
+        op: str,
+        inputs: Sequence[gs.Tensor | None],
+        attrs: dict[str, Any] | None = None,
+        *,
+        name: str | None = None,
+    ) -> None:
+        """Make ``node`` another standard operator in place: its outputs stay, with names, readers and INT8 scales.
+
+        Raises :class:`EditError` where ONNX's schema refuses the inputs, where an output would change its dtype or
+        static shape, and for nodes with subgraphs.
+        """
+        group, model = self._open(), self.model
+        if model.envelope.has_subgraphs(node):
+            raise EditError(f"node {label(node)!r} carries subgraphs and cannot become another operator")
+        before = (node.op, node.name, node.domain, dict(node.attrs), list(node.inputs))
+        touched = set(model.envelope.touched.get(id(node), ()))
+        was = (label(node), str(node.op))
+
+        def set_to(op: str, name: str, domain: str | None, attrs: dict[str, Any], inputs: list[gs.Tensor]) -> None:
+            node.op, node.name, node.domain = op, name, domain
+            node.attrs.clear()
+            node.attrs.update(attrs)
+            for tensor in node.inputs:
+                _drop(tensor.outputs, node)
+            list.clear(node.inputs)
+            for tensor in inputs:
+                list.append(node.inputs, tensor)
+                list.append(tensor.outputs, node)
+            model._reorder()
+
+        def undo() -> None:
+            set_to(*before)
+            model.envelope.touched[id(node)] = touched
+
+        self._touch_neighbours(node)
+        fresh = [gs.Variable.empty() if t is None else t for t in inputs]
+        kept = {k: v for k, v in (attrs or {}).items() if v is not None}
+        set_to(op, before[1] if name is None else name, None, kept, fresh)
+        for attribute in (*before[3], *kept, *model.envelope.attributes(node)):
+            model.envelope.touch(node, attribute)
+        group.record(undo)
+        self._touch_neighbours(node)
+        self._touch(node)
+        try:
+            inferred = infer(node, model.opset)
+        except (onnx.shape_inference.InferenceError, ValueError, TypeError, RuntimeError) as error:
+            raise EditError(f"{op} does not take these inputs: {str(error).splitlines()[0]}") from error
+        for tensor, (kind, dims) in zip(node.outputs, inferred, strict=True):
+            if not tensor.name:
+                continue
+            if kind is not None and tensor.dtype is not None and kind != tensor.dtype:
+                raise EditError(f"{op} would make {tensor.name!r} {kind} instead of {tensor.dtype}")
+            if not _compatible(tensor.shape, dims):
+                raise EditError(f"{op} would make {tensor.name!r} {dims} instead of {tensor.shape}")
+        group.reformed.append((was, (label(node), op)))
+
+    def set_opset(self, version: int) -> None:
+        """Declare another version of the standard operator set; the caller brings the nodes into its forms."""
+        group, old = self._open(), self.model.opset
+        if version == old:
+            return
+        self.model.opset = version
+
+        def undo() -> None:
+            self.model.opset = old
+
+        group.record(undo)
+
+    def rename(self, node: gs.Node, name: str) -> None:
+        """Give the node another name; a free one derived from ``name`` where that is taken."""
+        group, old = self._open(), node.name
+        if old == name:
+            return
+        node.name = self.model.fresh(name)
+
+        def undo() -> None:
+            node.name = old
 
         group.record(undo)
 

@@ -62,6 +62,11 @@ class Envelope:
         proto = self.protos.get(id(node))
         return proto is not None and any(a.HasField("g") or a.graphs for a in proto.attribute)
 
+    def attributes(self, node: gs.Node) -> tuple[str, ...]:
+        """Names of all attributes that the node was read with, subgraphs and other rare kinds included."""
+        proto = self.protos.get(id(node))
+        return () if proto is None else tuple(a.name for a in proto.attribute)
+
     def touch(self, node: gs.Node, attribute: str) -> None:
         """Note that an attribute no longer is the original's."""
         self.touched.setdefault(id(node), set()).add(attribute)

@@ -16,6 +16,7 @@ from onnx import TensorProto
 from onnx_graphsurgeon.ir.tensor import LazyValues, SparseValues
 
 from dlarewrite.errors import ModelError
+from dlarewrite.ir.types import described, tensor_type
 from dlarewrite.ir.weights import StoredValues, external_bytes
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ def to_proto(model: Model) -> onnx.ModelProto:
     constants = {t.name for t in graph.initializer} | {t.values.name for t in graph.sparse_initializer}
     graph.input.extend(v for name, v in model.envelope.overridable.items() if name in constants)
     graph.output.extend(_output(model, t) for t in model.outputs)
+    if proto.ir_version < 4 and constants - {v.name for v in graph.input}:
+        # Up to IR version 3 every initializer has to be a graph input too; new constants are not.
+        proto.ir_version = 4
     listed = {v.name for v in (*graph.input, *graph.output)} | constants
     for node in model.nodes:
         for tensor in node.outputs:
@@ -61,12 +65,18 @@ def to_proto(model: Model) -> onnx.ModelProto:
 def _node(model: Model, node: gs.Node) -> onnx.NodeProto:
     original = model.envelope.protos.get(id(node))
     touched = model.envelope.touched.get(id(node), set())
-    proto = onnx.NodeProto(op_type=node.op, name=node.name, domain=node.domain or "")
+    proto = onnx.NodeProto(op_type=node.op)
+    if node.name:
+        proto.name = node.name
+    if node.domain:
+        proto.domain = node.domain
     proto.input.extend(t.name for t in node.inputs)
     proto.output.extend(t.name for t in node.outputs)
     kept: set[str] = set()
     if original is not None:
-        proto.doc_string, proto.overload = original.doc_string, original.overload
+        for name in ("doc_string", "overload"):
+            if getattr(original, name):
+                setattr(proto, name, getattr(original, name))
         proto.metadata_props.MergeFrom(original.metadata_props)
         for attribute in original.attribute:
             if attribute.name not in touched:
@@ -118,14 +128,9 @@ def _value(model: Model, tensor: gs.Tensor) -> onnx.ValueInfoProto:
     if original is not None:
         value.CopyFrom(original)
     value.name = tensor.name
-    if tensor.dtype is None:
+    if tensor.dtype is None or (original is not None and described(original) == (tensor.dtype, tensor.shape)):
         return value
-    kind = tensor.dtype if isinstance(tensor.dtype, int) else onnx.helper.np_dtype_to_tensor_dtype(np.dtype(tensor.dtype))
-    dims = None if tensor.shape is None else [None if d == "?" else d for d in tensor.shape]
-    value.type.CopyFrom(onnx.helper.make_tensor_type_proto(kind, dims))
-    if original is not None and original.type.HasField("tensor_type") and dims is not None:
-        for new, old in zip(value.type.tensor_type.shape.dim, original.type.tensor_type.shape.dim, strict=False):
-            new.denotation = old.denotation
+    value.type.CopyFrom(tensor_type(tensor.dtype, tensor.shape))
     return value
 
 
@@ -187,7 +192,7 @@ def _move_weights(proto: onnx.ModelProto, folder: Path | None, blob: IO[bytes], 
 def atomic(path: Path) -> Iterator[IO[bytes]]:
     """A binary file that takes ``path``'s place only when the block ends well; nothing is left behind otherwise."""
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent or Path("."))
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent or Path())
     except OSError as error:
         raise ModelError(f"cannot write {str(path)!r}: {error.strerror}", hint="choose a writable folder") from error
     try:
@@ -195,13 +200,13 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
             yield file
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
+        Path(temporary).chmod(0o666 & ~umask)
+        Path(temporary).replace(path)
     except OSError as error:
         raise ModelError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
     finally:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+            Path(temporary).unlink()
 
 
 def folder_of(values: object) -> Path | None:

@@ -18,6 +18,7 @@ from onnx import AttributeProto, TensorProto
 
 from dlarewrite.errors import ModelError, UsageError
 from dlarewrite.ir.envelope import Envelope
+from dlarewrite.ir.types import described
 from dlarewrite.ir.weights import StoredValues, external_bytes
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class _Tensors:
             if isinstance(self.known.get(value.name), gs.Constant):
                 continue
             envelope.values[value.name] = value
-            kind, dims = _type(value)
+            kind, dims = described(value)
             variable = self.named(value.name)
             variable.dtype = kind if kind is not None else variable.dtype
             variable.shape = dims if dims is not None else variable.shape
@@ -149,17 +150,6 @@ class _Tensors:
         if name not in self.known:
             self.known[name] = gs.Variable(name)
         return self.known[name]
-
-
-def _type(value: onnx.ValueInfoProto) -> tuple[Any, list[int | str] | None]:
-    """Element type and dims of a tensor's value_info; (None, None) for sequences, maps, optionals and the untyped."""
-    if not value.type.HasField("tensor_type"):
-        return None, None
-    tensor = value.type.tensor_type
-    kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type) if tensor.elem_type else None
-    if not tensor.HasField("shape"):
-        return kind, None
-    return kind, [d.dim_value if d.HasField("dim_value") else d.dim_param or "?" for d in tensor.shape.dim]
 
 
 def _attributes(proto: onnx.NodeProto) -> dict[str, Any]:

@@ -98,7 +98,10 @@ class Model:
         self.names.add(name)
         return name
 
-    # The three methods below belong to the Editor.
+    # The methods below belong to the Editor.
+
+    def _reorder(self) -> None:
+        self._ordered = None
 
     def _insert(self, node: gs.Node, beside: gs.Node | None) -> None:
         major = self._ranks[id(beside)][0] if beside is not None and id(beside) in self._ranks else len(self._ranks)

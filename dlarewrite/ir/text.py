@@ -9,6 +9,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from dlarewrite.ir.model import Model
+from dlarewrite.ir.view import Array
 
 _SHOWN = 8
 
@@ -34,7 +35,9 @@ def _lines(model: Model) -> Iterator[str]:
 
 def type_text(tensor: gs.Tensor) -> str:
     """``float32[1,3,8,8]``; an unknown part reads ``?``."""
-    kind = "?" if tensor.dtype is None else str(tensor.dtype if isinstance(tensor.dtype, int) else np.dtype(tensor.dtype))
+    kind = (
+        "?" if tensor.dtype is None else str(tensor.dtype if isinstance(tensor.dtype, int) else np.dtype(tensor.dtype))
+    )
     dims = "?" if tensor.shape is None else ",".join(str(d) for d in tensor.shape)
     return f"{kind}[{dims}]"
 
@@ -65,7 +68,7 @@ def _number(value: object) -> str:
     return f"{float(value):.5g}" if isinstance(value, np.floating) else str(value)
 
 
-def _digest(array: np.ndarray) -> str:  # type: ignore[type-arg]
+def _digest(array: Array) -> str:
     """Eight hex digits over the values at four significant digits, so that a last-bit difference does not show."""
     if array.dtype.kind == "f":
         text = ",".join(f"{float(v):.3e}".replace("-0.000e", "0.000e") for v in array.reshape(-1))

@@ -80,7 +80,8 @@ def dtype(tensor: gs.Tensor | None) -> np.dtype[Any] | None:
     """The numpy element type, or None where it is unknown or numpy has none (then graphsurgeon keeps ONNX's int)."""
     if tensor is None or tensor.dtype is None or isinstance(tensor.dtype, int):
         return None
-    return np.dtype(tensor.dtype)
+    found: np.dtype[Any] = np.dtype(tensor.dtype)
+    return found
 
 
 def is_float(tensor: gs.Tensor | None) -> bool:

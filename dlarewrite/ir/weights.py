@@ -43,7 +43,7 @@ def external_bytes(tensor: onnx.TensorProto, folder: Path | None) -> memoryview:
     """The bytes of an external tensor, mapped read-only; raises :class:`ModelError` with the file it looked for."""
     facts = {entry.key: entry.value for entry in tensor.external_data}
     location, offset = facts.get("location", ""), int(facts.get("offset", 0) or 0)
-    path = (folder or Path(".")) / location
+    path = (folder or Path()) / location
     if not location or Path(location).is_absolute() or ".." in Path(location).parts:
         raise ModelError(f"tensor {tensor.name!r} names the external data file {location!r}, which is not a plain name")
     if not path.is_file():

@@ -40,7 +40,12 @@ def slice_(
         if steps is not None and any(s != 1 for s in steps):
             raise EditError("Slice has no steps before opset 10")
         return edit.op("Slice", [x], {"starts": list(starts), "ends": list(ends), "axes": list(axes)})
-    inputs: list[gs.Tensor | None] = [x, _ints(edit, starts, "starts"), _ints(edit, ends, "ends"), _ints(edit, axes, "axes")]
+    inputs: list[gs.Tensor | None] = [
+        x,
+        _ints(edit, starts, "starts"),
+        _ints(edit, ends, "ends"),
+        _ints(edit, axes, "axes"),
+    ]
     if steps is not None and any(s != 1 for s in steps):
         inputs.append(_ints(edit, steps, "steps"))
     return edit.op("Slice", inputs)

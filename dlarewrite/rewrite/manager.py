@@ -77,7 +77,7 @@ def default_pipeline(passes: Sequence[AnyPass]) -> tuple[AnyPass | Fixpoint, ...
 
 
 def check_order(steps: Iterable[AnyPass | Fixpoint]) -> None:
-    """Raise :class:`UsageError` where a pass stands before one that it has to follow (within a group any order goes)."""
+    """Raise :class:`UsageError` where a pass stands before one that it must follow (a group is one place)."""
     places: dict[str, int] = {}
     for place, step in enumerate(steps):
         for pass_ in step.passes if isinstance(step, Fixpoint) else (step,):

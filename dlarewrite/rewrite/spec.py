@@ -41,7 +41,7 @@ def parse(text: str, find: Callable[[str], type[AnyPass]]) -> tuple[AnyPass | Fi
             if not wants_step:
                 raise _error(text, at, "expected a comma")
             made = create(find(name), token.group("options") or "")
-            (steps if inner is None else inner).append(made)  # type: ignore[arg-type]
+            (steps if inner is None else inner).append(made)
             wants_step = False
         elif mark == ",":
             if wants_step:
@@ -77,7 +77,9 @@ def create(pass_class: type[AnyPass], text: str = "") -> AnyPass:
         try:
             chosen[key] = value.strip().lower() in ("1", "true", "yes") if kind is bool else kind(value.strip())
         except ValueError as error:
-            raise UsageError(f"option {key!r} of pass {pass_class.name!r} takes {kind.__name__}, got {value!r}") from error
+            raise UsageError(
+                f"option {key!r} of pass {pass_class.name!r} takes {kind.__name__}, got {value!r}"
+            ) from error
     return pass_class(**chosen)
 
 

@@ -168,7 +168,7 @@ class WindowPair:
 
     def holds(self, value: tuple[int, int], /) -> bool:
         small, large = min(value), max(value)
-        return 1 <= small and (large <= self.high or (small == 1 and large in self.long))
+        return small >= 1 and (large <= self.high or (small == 1 and large in self.long))
 
     def speak(self) -> str:
         many = ", ".join(str(v) for v in self.long)

@@ -25,11 +25,18 @@ INT8_ONLY = frozenset({Precision.INT8})
 
 
 class Scope(str, enum.Enum):
-    """Who applies a rule: the judge on one layer, the support matrix, the judge on a whole graph, or nobody."""
+    """Who applies a rule.
+
+    LAYER: the judge, to each layer; TENSOR: the judge, to each tensor; MATRIX: the support matrix names it; GRAPH: the
+    judge, to a whole graph; NOTE: said of every layer of its kind, as a scale table is needed to check it; CAVEAT: an
+    offline check cannot know, `not_checked` lists it.
+    """
 
     LAYER = "layer"
+    TENSOR = "tensor"
     MATRIX = "matrix"
     GRAPH = "graph"
+    NOTE = "note"
     CAVEAT = "caveat"
 
 

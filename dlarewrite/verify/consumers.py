@@ -40,8 +40,9 @@ def _range(use: Use) -> Domain | None:
 
 def _resize(use: Use) -> Domain | None:
     if use.index == len(use.node.input) - 1 and use.index == 3:
-        out, data = use.out_shape(), use.shape(0)
-        return fixed(*(out or tuple((d or 1) * (2 if i > 1 else 1) for i, d in enumerate(data or ())))) if data else None
+        doubled = [(size or 1) * (2 if axis > 1 else 1) for axis, size in enumerate(use.shape(0) or ())]
+        sizes = use.out_shape() or tuple(doubled)
+        return fixed(*(sizes[axis] for axis in use.attribute("axes", range(len(sizes))))) if sizes else None
     if use.index == 1 and len(use.node.input) > 2:  # the region of interest
         rank = len(use.shape(0) or ())
         return fixed(*([0.0] * rank + [1.0] * rank)) if rank else None
@@ -105,7 +106,6 @@ DEMANDS: Mapping[str, Demand] = MappingProxyType(
         "Atanh": _at(between(-0.95, 0.95), 0),
         "Acosh": _at(between(1, 8), 0),
         "Tan": _at(between(-1.5, 1.5), 0),
-        "Exp": _at(between(-8, 8), 0),
         "BitShift": _whole_at(whole(0, 7), 1),
         "Clip": _clip,
         "BatchNormalization": _at(POSITIVE, 4),

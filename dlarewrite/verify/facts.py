@@ -119,7 +119,7 @@ def _constant(node: onnx.NodeProto, facts: Facts) -> None:
 
 def _enter(node: onnx.NodeProto, bodies: dict[str, list[str]]) -> None:
     body = next((a.g for a in node.attribute if a.name == "body"), None)
-    for index, (inner, outer) in enumerate(zip(body.input if body is not None else (), node.input)):
+    for index, (inner, outer) in enumerate(zip(body.input if body is not None else (), node.input, strict=False)):
         # A Loop's first value is the trip count; inside the body the iteration number stands in its place.
         if node.op_type == "Scan" or index:
             bodies.setdefault(outer, []).append(inner.name)

@@ -64,7 +64,9 @@ def _reshape(use: Use) -> Domain | None:
         return None
     if out is not None and len(out) == length:
         return fixed(*out)
-    return fixed(*(data if data and None not in data and len(data) == length else [-1] + [1] * (length - 1)))  # type: ignore[arg-type]
+    known = [size for size in data or () if size is not None]
+    same = bool(known) and len(known) == len(data or ()) == length
+    return fixed(*(known if same else [-1] + [1] * (length - 1)))
 
 
 def _expand(use: Use) -> Domain | None:
@@ -82,8 +84,8 @@ def _tile(use: Use) -> Domain | None:
     data, out, length = use.shape(0), use.out_shape(), _length(use)
     if use.index != 1 or length is None:
         return None
-    if out is not None and data is not None and None not in data:
-        return fixed(*(o // (d or 1) if d else 1 for o, d in zip(out, data)))
+    if out is not None and data is not None and None not in data and len(out) == len(data):
+        return fixed(*(o // (d or 1) if d else 1 for o, d in zip(out, data, strict=True)))
     return whole(1, 2)
 
 
@@ -93,8 +95,8 @@ def _pad(use: Use) -> Domain | None:
         return fixed(*range(length or 0))
     if use.index != 1 or length is None:
         return None
-    if out is not None and data is not None and len(data) * 2 == length and None not in data:
-        return fixed(*([o - (d or 0) for o, d in zip(out, data)] + [0] * len(data)))
+    if out is not None and data is not None and len(data) * 2 == length == len(out) * 2 and None not in data:
+        return fixed(*([o - (d or 0) for o, d in zip(out, data, strict=True)] + [0] * len(data)))
     return whole(0, 1)
 
 
@@ -122,9 +124,10 @@ def _first_axes(use: Use) -> Domain | None:
     if use.index != 1 or length is None:
         return None
     if data is not None and out is not None and len(data) == len(out):
-        shrinking = [axis for axis, (d, o) in enumerate(zip(data, out)) if d != o and o == 1]
-        ones = [axis for axis, (d, o) in enumerate(zip(data, out)) if d == o == 1]
-        return fixed(*sorted((shrinking + ones)[:length])) if len(shrinking + ones) >= length else fixed(*range(length))
+        shrinking = [axis for axis, (d, o) in enumerate(zip(data, out, strict=True)) if d != o and o == 1]
+        ones = [axis for axis, (d, o) in enumerate(zip(data, out, strict=True)) if d == o == 1]
+        if len(shrinking + ones) >= length:
+            return fixed(*sorted((shrinking + ones)[:length]))
     return fixed(*range(length))
 
 
@@ -147,8 +150,22 @@ def _range(low: int, high: int, *indices: int) -> Callable[[Use], Domain | None]
     return lambda use: whole(low, high) if use.index in indices else None
 
 
+def _split_to_sequence(use: Use) -> Domain | None:
+    size = use.size(0, use.attribute("axis", 0))
+    length = _length(use) or 1
+    if use.index != 1 or not use.shape(1):
+        return fixed(1) if use.index == 1 else None
+    return fixed(*[1] * (length - 1), size - length + 1) if size is not None and size >= length else None
+
+
+def _first_write(use: Use) -> Domain | None:
+    return whole(0, 0) if use.index == 2 else None
+
+
 def _unpool(use: Use) -> Domain | None:
     out = use.out_shape()
+    if use.index == 2:
+        return fixed(*out) if out else None
     return whole(0, prod(out) - 1 if out else 3) if use.index == 1 else None
 
 
@@ -184,8 +201,12 @@ INDEX_DEMANDS: Mapping[str, Callable[[Use], Domain | None]] = MappingProxyType(
         "Squeeze": _squeeze,
         "Unsqueeze": _only(1, lambda use: fixed(*range(_length(use) or 0))),
         "CumSum": _first,
+        "CumProd": _first,
+        "Col2Im": _range(1, 2, 1, 2),
+        "STFT": _range(4, 4, 1, 3),
+        "TensorScatter": _first_write,
         "Split": _split,
-        "SplitToSequence": _range(1, 1, 1),
+        "SplitToSequence": _split_to_sequence,
         "SequenceAt": _first,
         "SequenceErase": _first,
         "SequenceInsert": _only(2, _first),
@@ -194,7 +215,7 @@ INDEX_DEMANDS: Mapping[str, Callable[[Use], Domain | None]] = MappingProxyType(
         "HannWindow": _range(4, 16, 0),
         "HammingWindow": _range(4, 16, 0),
         "BlackmanWindow": _range(4, 16, 0),
-        "DFT": _range(1, 8, 1),
+        "DFT": lambda use: (None, whole(1, 8), fixed(-2))[use.index],
         **{f"Reduce{kind}": _first_axes for kind in _REDUCTIONS},
     }
 )

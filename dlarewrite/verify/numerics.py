@@ -1,30 +1,18 @@
-"""How faithful a rewrite is, and what that allows an output to differ.
+"""What a rewrite's numerics allow an output to differ.
 
 A pass declares its `Numerics`; the tolerance follows from it and from nothing else, unless the user overrides it.
-This module imports neither numpy nor onnx, so that the pass API costs nothing to import.
+This module imports neither numpy nor onnx.
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from dlarewrite.numerics import Numerics
 
-class Numerics(enum.IntEnum):
-    """Faithfulness of a rewrite, from strict to weak: the `max` over several passes holds for all of them together."""
-
-    EXACT = 0
-    """The same real function and the same floating-point operations, or pure data movement: bit-identical outputs, or
-    within 1 ulp where a one-hot convolution sums zeros."""
-
-    ROUNDING = 1
-    """The same real function, in another order or with constants folded: the error is at most 1e-5 of max|reference| in
-    fp32."""
-
-    LOSSY = 2
-    """Another function, with a stated error bound over a stated input range. Never runs unless it is asked for."""
+__all__ = ["EPSILON", "ROUNDING_OF_MAX", "Numerics", "Tolerance", "rounding_of_max", "tolerance"]
 
 
 ROUNDING_OF_MAX = 1e-5

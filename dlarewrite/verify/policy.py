@@ -40,7 +40,9 @@ class Policy:
             named = value.items() if isinstance(value, Mapping) else [("", value)]
             for name, number in named:
                 if name and name not in known:
-                    raise UsageError(f"{option} names {name!r}, which is no output", hint=f"outputs: {', '.join(known)}")
+                    raise UsageError(
+                        f"{option} names {name!r}, which is no output", hint=f"outputs: {', '.join(known)}"
+                    )
                 if number is not None and not number >= 0:
                     raise UsageError(f"{option} must be 0 or more, got {number}")
 

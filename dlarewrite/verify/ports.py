@@ -27,7 +27,7 @@ class Port:
     @property
     def dtype(self) -> str:
         """The dtype as ONNX spells it, in lower case, such as "float" or "int64"."""
-        return onnx.TensorProto.DataType.Name(self.elem_type).lower()
+        return str(onnx.TensorProto.DataType.Name(self.elem_type)).lower()
 
     def __str__(self) -> str:
         shape = "?" if self.shape is None else "x".join("?" if d is None else str(d) for d in self.shape) or "scalar"
@@ -64,7 +64,9 @@ def port(info: onnx.ValueInfoProto) -> Port:
     while type_proto.WhichOneof("value") in ("optional_type", "sequence_type"):
         kind = type_proto.WhichOneof("value")
         kinds.append("optional" if kind == "optional_type" else "sequence")
-        type_proto = type_proto.optional_type.elem_type if kind == "optional_type" else type_proto.sequence_type.elem_type
+        type_proto = (
+            type_proto.optional_type.elem_type if kind == "optional_type" else type_proto.sequence_type.elem_type
+        )
     if type_proto.WhichOneof("value") == "map_type":
         return Port(info.name, " ".join([*kinds, "map"]), 0, None)
     if type_proto.WhichOneof("value") == "sparse_tensor_type":
@@ -89,7 +91,7 @@ def differences(
     that `io_changed` names (by their name in `before`) are only looked for under their new name.
     """
     changed = io_changed or {}
-    found = []
+    found: list[str] = []
     for role, old, new in (
         ("input", input_ports(before), input_ports(after)),
         ("output", output_ports(before), output_ports(after)),
@@ -106,7 +108,7 @@ def _differences(role: str, old: Sequence[Port], new: Sequence[Port], changed: M
         added = [name for name in names if name not in expected]
         detail = [f"{role} {name!r} is missing" for name in missing] + [f"{role} {name!r} is new" for name in added]
         return detail or [f"{role} order changed from {', '.join(expected)} to {', '.join(names)}"]
-    pairs = [(a, b) for a, b in zip(old, new) if a.name not in changed]
+    pairs = [(a, b) for a, b in zip(old, new, strict=True) if a.name not in changed]
     return [f"{role} {a.name!r} changed from {a} to {b}" for a, b in pairs if not _agree(a, b)]
 
 
@@ -117,4 +119,4 @@ def _agree(old: Port, new: Port) -> bool:
         return True
     if new.shape is None or len(old.shape) != len(new.shape):
         return False
-    return all(a == b or not isinstance(a, int) for a, b in zip(old.shape, new.shape))
+    return all(a == b or not isinstance(a, int) for a, b in zip(old.shape, new.shape, strict=True))

@@ -16,10 +16,24 @@ from dlarewrite.verify.indices import INDEX_DEMANDS
 MAX_STEPS = 8
 """How many operators that only move data are looked through."""
 
-_MOVES_ANY = frozenset({"Concat", "Identity", "Optional", "OptionalGetElement", "SequenceConstruct", "ConcatFromSequence"})
+_MOVES_ANY = frozenset(
+    {"Concat", "Identity", "Optional", "OptionalGetElement", "SequenceConstruct", "ConcatFromSequence"}
+)
 _MOVES_FIRST = frozenset(
     {
-        *("Cast", "CastLike", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Split", "Expand", "Tile"),
+        *(
+            "Cast",
+            "CastLike",
+            "Reshape",
+            "Transpose",
+            "Squeeze",
+            "Unsqueeze",
+            "Flatten",
+            "Slice",
+            "Split",
+            "Expand",
+            "Tile",
+        ),
         *("Gather", "GatherElements", "GatherND", "SequenceAt", "DepthToSpace", "SpaceToDepth", "MaxPool", "Compress"),
     }
 )
@@ -43,7 +57,6 @@ def _domain(port: ports.Port, facts: Facts) -> Domain:
             use = Use(facts, node, index, integral)
             for demands in (DEMANDS, INDEX_DEMANDS):
                 demanded = demands[use.op](use) if use.op in demands else None
-                # A demand on a whole shape or index vector holds for that vector alone, not for one it was built from.
                 found = found.meet(demanded) if demanded is not None else found
             if use.op == "Cast" and port.elem_type == TensorProto.STRING:
                 found = found.meet(Domain(numeric=True))

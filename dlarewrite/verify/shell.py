@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
+from typing import TypeAlias
 
 import onnx
+import onnx.inliner
+import onnx.shape_inference
 from onnx import TensorProto
 
 from dlarewrite.errors import ModelError
 
-Source = onnx.ModelProto | str | PathLike[str]
+Source: TypeAlias = onnx.ModelProto | str | PathLike[str]
 """A model in memory, or the path of one, whose external data stays on disk."""
 
 SMALL = 4096
@@ -104,7 +107,7 @@ def set_shape(info: onnx.ValueInfoProto, shape: tuple[int, ...]) -> None:
 
 def is_external(tensor: TensorProto) -> bool:
     """Whether the data of `tensor` is in another file."""
-    return tensor.data_location == TensorProto.EXTERNAL
+    return bool(tensor.data_location == TensorProto.EXTERNAL)
 
 
 def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:

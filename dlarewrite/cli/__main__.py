@@ -1,0 +1,7 @@
+"""``python -m dlarewrite.cli``."""
+
+from __future__ import annotations
+
+from dlarewrite.cli.main import main
+
+main()

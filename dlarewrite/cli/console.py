@@ -1,0 +1,132 @@
+"""How the program speaks: the product on stdout, everything else as ``[I]``-like lines on stderr and in the log file."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import enum
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from dlarewrite.errors import DlarewriteError, UsageError
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+
+class Level(enum.IntEnum):
+    """How much is shown; the letters are Polygraphy's."""
+
+    ERROR = 0
+    INFO = 1
+    VERBOSE = 2
+    EXTRA = 3
+
+
+class Console:
+    """One per run of the program. ``level`` rules stderr only: the log file gets every line."""
+
+    def __init__(self) -> None:
+        self.level = Level.INFO
+        self._log: TextIO | None = None
+        self._status: Status | None = None
+
+    @staticmethod
+    def current() -> Console:
+        """The console of the command that runs now."""
+        return click.get_current_context().ensure_object(Console)
+
+    def open_log(self, path: Path) -> None:
+        """Keep every line of this run in ``path`` as well; raises :class:`UsageError` where it cannot be written."""
+        try:
+            self._log = path.open("w", encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"cannot write log file {str(path)!r}: {error.strerror}") from error
+
+    def close(self) -> None:
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def product(self, text: str) -> None:
+        """What the user asked for, to stdout."""
+        sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+        sys.stdout.flush()
+
+    def info(self, text: str) -> None:
+        self._say("I", Level.INFO, text)
+
+    def verbose(self, text: str) -> None:
+        self._say("V", Level.VERBOSE, text)
+
+    def extra(self, text: str) -> None:
+        self._say("X", Level.EXTRA, text)
+
+    def warn(self, text: str) -> None:
+        self._say("W", Level.INFO, text)
+
+    def error(self, text: str, hint: str = "") -> None:
+        self._say("E", Level.ERROR, text)
+        if hint:
+            self._write(Level.ERROR, f"    hint: {hint}")
+
+    def raw(self, text: str) -> None:
+        """Text that was asked for beside the product (``--print-after``): to stderr, without a prefix."""
+        self._write(Level.ERROR, text)
+
+    def _say(self, prefix: str, level: Level, text: str) -> None:
+        self._write(level, f"[{prefix}] {text}")
+
+    def _write(self, level: Level, text: str) -> None:
+        if self._log is not None:
+            self._log.write(f"{datetime.datetime.now().isoformat(timespec='milliseconds')} {text}\n")
+            self._log.flush()
+        if level > self.level:
+            return
+        if self._status is not None:
+            self._status.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            return
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+    @contextlib.contextmanager
+    def working(self, task: str) -> Iterator[Callable[[str], None]]:
+        """Shows what goes on: a live line on a terminal, else plain lines with ``-v``; yields the teller.
+
+        Whatever libraries and plugins print meanwhile goes to stderr, so that stdout carries the product alone; their
+        warnings are shown with ``-vv`` only.
+        """
+        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+            warnings.simplefilter("default")
+            warnings.showwarning = lambda message, category, *rest: self.extra(f"{category.__name__}: {message}")
+            if self.level is not Level.INFO or not sys.stderr.isatty():
+                yield lambda text: self.verbose(f"{task}: {text}")
+                return
+            yield from self._live(task)
+
+    def _live(self, task: str) -> Iterator[Callable[[str], None]]:
+        from rich.console import Console as Terminal
+
+        with Terminal(stderr=True).status(f"{task} ...") as status:
+            self._status = status
+
+            def tell(text: str) -> None:
+                if self._log is not None:
+                    self._log.write(f"{task}: {text}\n")
+                status.update(f"{task}: {text}")
+
+            try:
+                yield tell
+            finally:
+                self._status = None
+
+
+def complain(console: Console, error: DlarewriteError) -> int:
+    """Say the error and its hint; returns the exit code."""
+    console.error(" ".join(error.message.split()), " ".join(error.hint.split()))
+    return error.exit_code

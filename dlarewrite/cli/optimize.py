@@ -1,0 +1,63 @@
+"""``dlarewrite optimize``: the main road, from a model to a proven one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dlarewrite.cli import options
+from dlarewrite.cli.command import command, operand
+from dlarewrite.cli.console import Console
+from dlarewrite.cli.extensions import find_plugins
+from dlarewrite.cli.output import check_paths, width
+
+if TYPE_CHECKING:
+    from dlarewrite.compiler import Result
+
+
+@command("optimize", short_help="Rewrite a model so that the DLA takes it; prove it equal.")
+@operand("model")
+@operand("output")
+@options.target
+@options.shape
+@options.passes
+@options.verify
+@click.option("--json", "as_json", is_flag=True, help="The report as one JSON document on stdout.")
+def optimize(model: Path, output: Path, as_json: bool, **given: Any) -> None:
+    """Rewrite MODEL so that the target's DLA takes it, prove the result equal, write it to OUTPUT.
+
+    OUTPUT is written only after the proof. Exit codes: 0 written, 1 failure, 2 usage, 4 the outputs differ.
+    """
+    console = Console.current()
+    check_paths(model, output)
+    result = run(console, model, given)
+    result.save(output)
+    for line in result.report.rolled_back:
+        console.warn(f"{line}; it was taken back")
+    console.product(render(result, as_json))
+    console.info(f"wrote {output}")
+
+
+def run(console: Console, model: Path, given: dict[str, Any]) -> Result:
+    """Optimise with progress on ``console``."""
+    registry = find_plugins(console, given.get("plugin") or ())
+    for name in options.names(given.get("print_after") or ()):
+        if name != "all":
+            registry.find(name)
+    with console.working("optimize") as watch:
+        from dlarewrite import compiler
+
+        return compiler.optimize(model, options.collect(model, given), watch=watch, write=console.raw)
+
+
+def render(result: Result, as_json: bool) -> str:
+    """The report for stdout."""
+    if as_json:
+        from dlarewrite.report import json_
+
+        return json_.render(result.report)
+    from dlarewrite.report import text
+
+    return text.optimized(result.report, width())

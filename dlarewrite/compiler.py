@@ -1,0 +1,387 @@
+"""The road from a model to a proven one: load, freeze, judge, rewrite, verify, judge again.
+
+:func:`optimize` and :func:`check` are what the command line calls and what ``import dlarewrite`` offers. Neither
+changes the caller's model, prints, or writes a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import onnx
+
+from dlarewrite.analysis.shapes import dynamic_inputs
+from dlarewrite.catalogue import Registry, discover
+from dlarewrite.errors import MismatchError, UsageError
+from dlarewrite.ir import view
+from dlarewrite.ir.model import Model
+from dlarewrite.ir.structure import check_structure
+from dlarewrite.ir.text import render
+from dlarewrite.outcome import Report, describe
+from dlarewrite.partition.plan import Plan, make_plan
+from dlarewrite.rewrite.context import Context, Settings
+from dlarewrite.rewrite.instruments import CheckEach, DumpEach, Instrument, PrintAfter, Progress
+from dlarewrite.rewrite.manager import PassManager, RewriteLog, default_pipeline, flatten
+from dlarewrite.rewrite.pass_ import AnyPass, Phase
+from dlarewrite.rewrite.spec import Fixpoint, create, parse
+from dlarewrite.target import DEFAULT_TARGET, Precision, Target, judge_graph, load_target
+from dlarewrite.verify import Evidence, Prover, not_proven
+
+if TYPE_CHECKING:
+    pass
+
+Source = "str | Path | onnx.ModelProto | gs.Graph"
+Watch = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run is asked to do; the command line's options have the same names.
+
+    ``passes`` / ``skip`` choose from the catalogue, ``pipeline`` replaces the default one. ``shapes`` maps input names
+    to dims. ``verify`` is "off", "end" or "each". ``limit`` stops after so many rewrites. ``keep_going`` accepts a run
+    from which an offending pass had to be taken out. Growth limits are those of added cost (share of MACs, bytes).
+    """
+
+    target: str = DEFAULT_TARGET
+    precision: str = "fp16"
+    passes: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    pipeline: str = ""
+    lossy: bool = False
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    batch: int | None = None
+    native_io: bool = False
+    verify: str = "end"
+    inputs: Path | None = None
+    atol: float | Mapping[str, float] | None = None
+    rtol: float | Mapping[str, float] | None = None
+    seeds: tuple[int, ...] = (0, 1, 2)
+    limit: int | None = None
+    keep_going: bool = False
+    plugins: tuple[Path, ...] = ()
+    print_after: tuple[str, ...] | None = None
+    dump_each: Path | None = None
+    max_growth_macs: float = 0.25
+    max_growth_bytes: int = 64 * 2**20
+
+    def load_target(self) -> Target:
+        """The target in the chosen precision; raises UsageError for unknown names."""
+        try:
+            precision = Precision(self.precision)
+        except ValueError:
+            raise UsageError(f"there is no precision {self.precision!r}", hint="choose fp16 or int8") from None
+        return load_target(self.target, precision)
+
+    def settings(self) -> Settings:
+        return Settings(
+            shapes=dict(self.shapes),
+            batch=self.batch,
+            native_io=self.native_io,
+            lossy=self.lossy,
+            limit=self.limit,
+            growth_macs=self.max_growth_macs,
+            growth_bytes=self.max_growth_bytes,
+        )
+
+
+@dataclass(frozen=True)
+class Result:
+    """The rewritten model with its report and its proof."""
+
+    work: Model
+    report: Report
+    evidence: Evidence
+
+    @cached_property
+    def model(self) -> onnx.ModelProto:
+        """The rewritten model as a ModelProto (external weights stay references)."""
+        return self.work.to_proto()
+
+    @property
+    def modified(self) -> bool:
+        """Whether any rewrite fired."""
+        return any(p.fired for p in self.report.passes)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model atomically, with a data file beside it where it needs one."""
+        self.work.save(path)
+
+
+def plan(
+    source: Any,
+    options: Options | None = None,
+    *,
+    watch: Watch | None = None,
+    min_macs: int = 0,
+    max_loadables: int | None = None,
+    **changes: Any,
+) -> Plan:
+    """The DLA regions that a model falls into as it is (shapes frozen as asked); changes nothing.
+
+    Islands with fewer than ``min_macs`` MACs, and the smallest over ``max_loadables`` (the target's cap), stay on the GPU.
+    """
+    chosen = replace(options or Options(), **changes)
+    target = chosen.load_target()
+    _tell(watch, "load")
+    model = Model.load(source)
+    _freeze(model, target, chosen, discover(chosen.plugins))
+    _demand_static(model)
+    return plan_model(model, target, min_macs=min_macs, max_loadables=max_loadables)
+
+
+def plan_model(model: Model, target: Target, *, min_macs: int = 0, max_loadables: int | None = None) -> Plan:
+    """Judge and plan a loaded model; see :func:`dlarewrite.partition.plan.make_plan`."""
+    judged = judge_graph(model.nodes, model.inputs, model.outputs, target, model.opset)
+    return make_plan(model, judged, target, min_macs=min_macs, max_loadables=max_loadables)
+
+
+def check(source: Any, options: Options | None = None, *, watch: Watch | None = None, **changes: Any) -> Report:
+    """Judge a model as it is (shapes frozen as asked) and change nothing."""
+    chosen = replace(options or Options(), **changes)
+    target = chosen.load_target()
+    _tell(watch, "load")
+    model = Model.load(source)
+    _freeze(model, target, chosen, discover(chosen.plugins))
+    _tell(watch, "judge")
+    return describe(
+        _name(source), target, model, judge_graph(model.nodes, model.inputs, model.outputs, target, model.opset)
+    )
+
+
+def optimize(
+    source: Any,
+    options: Options | None = None,
+    *,
+    watch: Watch | None = None,
+    write: Callable[[str], None] | None = None,
+    **changes: Any,
+) -> Result:
+    """Rewrite a model (path, ModelProto or gs.Graph) for a target and prove the result equal to the original.
+
+    ``watch`` is told each step, ``write`` receives what ``print_after`` prints. Raises UsageError for a bad request,
+    ModelError for a bad model, PassError where a pass raises, MismatchError where a rewrite changed the outputs.
+    """
+    chosen = replace(options or Options(), **changes)
+    if chosen.verify not in ("off", "end", "each"):
+        raise UsageError(f"verify is 'off', 'end' or 'each', not {chosen.verify!r}")
+    return _Run(source, chosen, watch, write).finish()
+
+
+class _Run:
+    """One run of optimize, repeated without the offending pass where a proof fails."""
+
+    def __init__(self, source: Any, options: Options, watch: Watch | None, write: Callable[[str], None] | None) -> None:
+        self.source = source
+        self.options = options
+        self.watch = watch
+        self.write = write
+        self.target = options.load_target()
+        self.registry = discover(options.plugins)
+        self.steps = pipeline(self.registry, options)
+        _tell(watch, "load")
+        original = Model.load(source)
+        self.reference = original.to_proto()
+        self.folder = original.folder
+        _freeze(original, self.target, options, self.registry)
+        _demand_static(original)
+        self.shapes = {t.name: view.shape(t) or () for t in original.inputs if t.shape is not None}
+        _tell(watch, "judge")
+        judged = judge_graph(original.nodes, original.inputs, original.outputs, self.target, original.opset)
+        self.before = describe(_name(source), self.target, original, judged)
+
+    @cached_property
+    def prover(self) -> Prover:
+        """Runs the original once per sample and compares whatever comes after with it."""
+        return Prover(
+            self.reference,
+            seeds=self.options.seeds,
+            feeds=self.options.inputs,
+            inputs_from=str(self.options.inputs or ""),
+            shapes=self.shapes,
+            base_dir=self.folder,
+        )
+
+    def finish(self) -> Result:
+        removed: list[str] = []
+        mismatches: list[str] = []
+        while True:
+            try:
+                model, log = self.rewrite(removed, check_each=self.options.verify == "each")
+                evidence = self.prove(model, log)
+            except _EachFailed as failure:
+                removed.append(failure.by)
+                mismatches.append(failure.what)
+                continue
+            if evidence.ok or evidence.skipped:
+                break
+            culprit = self.bisect(removed, len(log.changes))
+            if culprit is None:
+                raise MismatchError(
+                    f"equality cannot be shown, and no rewrite is to blame: {_worst(evidence)}",
+                    hint="--inputs data.npz proves on your own data; --no-verify writes without proof",
+                )
+            removed.append(culprit)
+            mismatches.append(f"pass {culprit!r} changed the outputs ({_worst(evidence)})")
+        if mismatches and not self.options.keep_going:
+            raise MismatchError(
+                f"{'; '.join(mismatches)}; nothing was written",
+                hint=f"--skip {','.join(removed)} leaves it out, --keep-going writes the result without it",
+            )
+        _tell(self.watch, "judge")
+        judged = judge_graph(model.nodes, model.inputs, model.outputs, self.target, model.opset)
+        after = describe(_name(self.source), self.target, model, judged)
+        report = replace(
+            after,
+            before=self.before.before,
+            after=after.before,
+            passes=tuple(log.passes),
+            refusals=tuple(log.refusals),
+            evidence=evidence,
+            rolled_back=tuple(mismatches),
+        )
+        return Result(model, report, evidence)
+
+    def rewrite(
+        self, removed: Sequence[str], *, check_each: bool = False, limit: int | None = None
+    ) -> tuple[Model, RewriteLog]:
+        """Run the pipeline on a fresh copy of the original, without the ``removed`` passes."""
+        model = Model.load(self.reference)
+        model.folder = self.folder
+        settings = self.options.settings() if limit is None else replace(self.options.settings(), limit=limit)
+        context = Context(model, self.target, settings)
+        instruments = [] if limit is not None else self.instruments(check_each)
+        log = PassManager(_without(self.steps, removed), instruments).run(context)
+        check_structure(model)
+        return model, log
+
+    def instruments(self, check_each: bool) -> list[Instrument]:
+        found: list[Instrument] = []
+        if self.watch is not None:
+            found.append(Progress(self.watch))
+        if self.options.print_after is not None and self.write is not None:
+            found.append(PrintAfter(self.write, render, self.options.print_after))
+        if self.options.dump_each is not None:
+            found.append(DumpEach(self.options.dump_each))
+        if check_each:
+            found.append(CheckEach(self.check_pass))
+        return found
+
+    def check_pass(self, pass_: AnyPass, model: Model) -> None:
+        """Prove the model after one pass, in the loosest tier of the pipeline so far."""
+        done = [p for p in flatten(self.steps) if p.phase <= pass_.phase]
+        evidence = self.compare(model, max(p.numerics for p in done))
+        if not evidence.ok:
+            raise _EachFailed(pass_.name, f"pass {pass_.name!r} changed the outputs ({_worst(evidence)})")
+
+    def prove(self, model: Model, log: RewriteLog) -> Evidence:
+        if self.options.verify == "off":
+            return not_proven("verification was turned off")
+        _tell(self.watch, "verify")
+        return self.compare(model, log.numerics)
+
+    def compare(self, model: Model, numerics: Any) -> Evidence:
+        """Compare with the original in onnxruntime on seeded (or the user's) inputs."""
+        return self.prover.prove(
+            model.to_proto(),
+            numerics=numerics,
+            atol=self.options.atol,
+            rtol=self.options.rtol,
+            base_dir=self.folder,
+        )
+
+    def bisect(self, removed: Sequence[str], count: int) -> str | None:
+        """The pass whose rewrite is the first after which the outputs differ; about log2(count) proofs.
+
+        None where even the untouched model does not prove equal to itself.
+        """
+        untouched, log = self.rewrite(removed, limit=0)
+        if not self.compare(untouched, log.numerics).ok:
+            return None
+        low, high, culprit = 0, count, None
+        while low < high:
+            middle = (low + high) // 2
+            model, log = self.rewrite(removed, limit=middle + 1)
+            _tell(self.watch, f"bisect {len(log.changes)}")
+            if self.compare(model, log.numerics).ok:
+                low = middle + 1
+            else:
+                high = middle
+                culprit = log.changes[min(middle, len(log.changes) - 1)].by
+        return culprit
+
+
+class _EachFailed(Exception):  # noqa: N818 - carries the finding out of the pass manager
+    def __init__(self, by: str, what: str) -> None:
+        super().__init__(what)
+        self.by = by
+        self.what = what
+
+
+def pipeline(registry: Registry, options: Options) -> tuple[AnyPass | Fixpoint, ...]:
+    """The steps that the options ask for; LOSSY passes only by name or with ``lossy``."""
+    for name in (*options.passes, *options.skip):
+        registry.find(name)
+    if options.pipeline:
+        steps = parse(options.pipeline, registry.find)
+        return _without(steps, options.skip)
+    chosen = []
+    for found in registry.classes():
+        if found.name in options.skip or (options.passes and found.name not in options.passes):
+            continue
+        if found.bound and not options.lossy and found.name not in options.passes:
+            continue
+        chosen.append(create(found))
+    return default_pipeline(chosen)
+
+
+def _without(steps: Sequence[AnyPass | Fixpoint], names: Sequence[str]) -> tuple[AnyPass | Fixpoint, ...]:
+    kept: list[AnyPass | Fixpoint] = []
+    for step in steps:
+        if isinstance(step, Fixpoint):
+            inner = tuple(p for p in step.passes if p.name not in names)
+            if inner:
+                kept.append(Fixpoint(inner))
+        elif step.name not in names:
+            kept.append(step)
+    return tuple(kept)
+
+
+def _freeze(model: Model, target: Target, options: Options, registry: Registry) -> None:
+    """Freeze and infer shapes, which every judgement needs; nothing else is changed."""
+    settings = replace(options.settings(), limit=None)
+    freeze = create(registry.find("freeze-shapes"))
+    if freeze.phase is not Phase.PREPARE:
+        raise UsageError("pass 'freeze-shapes' was replaced by one that does not run first")
+    PassManager([freeze]).run(Context(model, target, settings))
+
+
+def _demand_static(model: Model) -> None:
+    dynamic = dynamic_inputs(model)
+    if not dynamic:
+        return
+    name, dims = next(iter(dynamic.items()))
+    example = "x".join(str(d) if isinstance(d, int) else "1" for d in dims)
+    listed = ", ".join(f"{n} {list(d)}" for n, d in dynamic.items())
+    raise UsageError(
+        f"the DLA needs static shapes; dynamic inputs: {listed}",
+        hint=f"give the dims, e.g. --shape {name}:{example}, or --batch N where only the first is open",
+    )
+
+
+def _worst(evidence: Evidence) -> str:
+    bad = [f"output {o.name!r}: {o.reason}" for o in evidence.outputs if not o.ok]
+    return evidence.reason or "; ".join(bad[:3]) or "not equal"
+
+
+def _name(source: Any) -> str:
+    return str(source) if isinstance(source, (str, Path)) else f"<{type(source).__name__}>"
+
+
+def _tell(watch: Watch | None, step: str) -> None:
+    if watch is not None:
+        watch(step)

@@ -1,0 +1,159 @@
+"""The reports that people read: one for a rewritten model, one for a judged one."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from dlarewrite.report.figures import number, percent, plural, size, some
+from dlarewrite.report.groups import NO_RULE, Group, off_dla
+from dlarewrite.report.tables import section, table
+
+if TYPE_CHECKING:
+    from dlarewrite.outcome import Report
+    from dlarewrite.partition.summary import Summary
+    from dlarewrite.report.gates import Gate
+    from dlarewrite.verify import Evidence
+
+_TITLES = {
+    "gpu": "On the GPU",
+    "unknown": "Unknown to the rule book, counted as GPU",
+    "uncertain": "Uncertain (no documented permission), counted as GPU",
+}
+
+
+def optimized(report: Report, width: int) -> str:
+    """A rewritten model: figures before and after, verdict, passes, refusals, what is left and why, the proof."""
+    parts = [f"{_change(report.before, report.summary)}\n{report.verdict}\n{_subject(report)}"]
+    if report.rolled_back:
+        parts.append(section("Taken back, because the outputs differed", _bullets(report.rolled_back, width)))
+    parts.append(_passes(report, width))
+    if report.refusals:
+        parts.append(_refusals(report, width))
+    parts += [_left(report, width, "still "), *_graph(report, width), _proof(report.evidence, width)]
+    return "\n\n".join(parts)
+
+
+def judged(report: Report, width: int, gates: tuple[Gate, ...] = ()) -> str:
+    """A judged model: verdict, figures, what is off the DLA and why, and what was not checked."""
+    parts = [f"{report.verdict}\n{_figures(report.summary)}\n{_subject(report)}"]
+    if gates:
+        parts.append(section("Gates", "\n".join(f"  {gate}" for gate in gates)))
+    parts += [_left(report, width, ""), *_graph(report, width)]
+    if report.not_checked:
+        parts.append(section("Not checked", _bullets(report.not_checked, width)))
+    return "\n\n".join(parts)
+
+
+def _subject(report: Report) -> str:
+    return f"{report.source} for {report.target}"
+
+
+def _change(before: Summary, after: Summary) -> str:
+    return (
+        f"GPU nodes {before.gpu_nodes} -> {after.gpu_nodes}, "
+        f"MACs on the DLA {percent(before.dla_share)} -> {percent(after.dla_share)}, "
+        f"loadables {before.loadables} -> {after.loadables}, "
+        f"crossings {before.crossings} -> {after.crossings} "
+        f"({size(before.bytes_crossed)} -> {size(after.bytes_crossed)})"
+    )
+
+
+def _figures(summary: Summary) -> str:
+    return (
+        f"{plural(summary.nodes, 'node')}, {summary.gpu_nodes} on the GPU "
+        f"({summary.uncertain_nodes} uncertain, {summary.unknown_nodes} unknown); "
+        f"MACs on the DLA {percent(summary.dla_share)}; {plural(summary.loadables, 'loadable')}, "
+        f"{plural(summary.crossings, 'crossing')} ({size(summary.bytes_crossed)})"
+    )
+
+
+def _passes(report: Report, width: int) -> str:
+    rows = [
+        (p.name, str(p.fired), str(p.numerics), some(p.details, 2)) for p in report.passes if p.fired
+    ]
+    if not rows:
+        return "No pass fired: the model is unchanged."
+    return section("Passes that fired", table(("Pass", "Count", "Numerics", "Changed"), rows, width, ("Count",)))
+
+
+def _refusals(report: Report, width: int) -> str:
+    merged: dict[tuple[str, str], list[str]] = {}
+    for refusal in report.refusals:
+        merged.setdefault((refusal.by, refusal.reason), []).append(some(refusal.nodes))
+    rows = [(by, str(len(nodes)), reason, some(nodes)) for (by, reason), nodes in merged.items()]
+    return section("Refused", table(("Pass", "Count", "Reason", "Nodes"), rows, width, ("Count",)))
+
+
+def _left(report: Report, width: int, still: str) -> str:
+    groups = off_dla(report)
+    if not groups:
+        return f"Nothing is {still}off the DLA."
+    return "\n\n".join(
+        section(f"{_TITLES[verdict]}{' (still)' if still else ''}", _nodes([g for g in groups if g.verdict == verdict], width))
+        for verdict in _TITLES
+        if any(g.verdict == verdict for g in groups)
+    )
+
+
+def _nodes(groups: list[Group], width: int) -> str:
+    rows = []
+    for group in groups:
+        names, cure = some([n.name for n in group.nodes]), ", ".join(group.cures) or "-"
+        count = str(len(group.nodes))
+        for place, reason in enumerate(group.reasons):
+            head = (group.op, count) if place == 0 else ("", "")
+            tail = (names, cure) if place == 0 else ("", "")
+            rows.append((*head, reason.finding.rule, reason.text, *tail))
+        if not group.reasons:
+            rows.append((group.op, count, "-", NO_RULE, names, cure))
+    return table(("Operator", "Count", "Rule", "Reason", "Nodes", "Cure"), rows, width, ("Count",))
+
+
+def _graph(report: Report, width: int) -> list[str]:
+    if not report.findings:
+        return []
+    rows = [(f.rule, f.effect, f.message) for f in report.findings]
+    return [section("About the whole graph", table(("Rule", "Effect", "What"), rows, width))]
+
+
+def _proof(evidence: Evidence | None, width: int) -> str:
+    if evidence is None:
+        return "Not verified: nothing shows that the result computes the same (--verify off)."
+    if evidence.skipped:
+        return f"Not verified: {evidence.skipped}."
+    rows = [
+        (o.name, o.dtype, number(o.max_abs), number(o.max_rel_of_max), str(o.max_ulp), o.tolerance)
+        for o in evidence.outputs
+    ]
+    columns = ("Output", "Type", "Max error", "of max|ref|", "ulp", "Tolerance")
+    made = [
+        f"{'Proven equal' if evidence.ok else 'NOT equal'} as {evidence.numerics or 'declared'}",
+        table(columns, rows, width, columns[2:5]),
+    ]
+    made += [f"  {line}" for line in _circumstances(evidence)]
+    return "\n".join(made)
+
+
+def _circumstances(evidence: Evidence) -> list[str]:
+    seeds = ", ".join(map(str, evidence.seeds))
+    origin = f"from {evidence.inputs_from}" if evidence.inputs_from else f"drawn with seeds {seeds}"
+    ranges = [
+        f"{i.name} {i.dtype}[{','.join(map(str, i.shape))}]"
+        + (f" in [{number(i.low)}, {number(i.high)}]" if i.low is not None else "")
+        for i in evidence.inputs
+    ]
+    lines = [f"inputs {origin}: {some(ranges, 4)}" if ranges else f"inputs {origin}"]
+    if evidence.runtime:
+        lines.append(f"by {evidence.runtime}")
+    if evidence.cut:
+        lines.append(f"fed, not run: {some(evidence.cut)}")
+    if evidence.constant_output:
+        lines.append("warning: an output was the same for all samples")
+    return [*lines, *evidence.notes]
+
+
+def _bullets(lines: tuple[str, ...], width: int) -> str:
+    return "\n".join(
+        textwrap.fill(line, max(width, 40), initial_indent="  - ", subsequent_indent="    ") for line in lines
+    )

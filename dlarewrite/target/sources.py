@@ -1,0 +1,28 @@
+"""Source keys and their addresses."""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+from typing import Any
+
+import yaml
+
+
+def load_yaml(name: str) -> Any:
+    """A data file of this package."""
+    return yaml.safe_load(importlib.resources.files("dlarewrite.target").joinpath(name).read_text(encoding="utf-8"))
+
+
+@functools.cache
+def _addresses() -> dict[str, str]:
+    return {str(key): str(text) for key, text in load_yaml("sources.yaml").items()}
+
+
+@functools.cache
+def cite(key: str) -> str:
+    """The key with its address, as in "HDR@8.6.1 (TensorRT public headers ..., https://...)".
+
+    Raises :class:`KeyError` for a key that the table lacks.
+    """
+    return f"{key} ({_addresses()[key.partition('@')[0]]})"
