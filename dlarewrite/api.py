@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from onnx_graphsurgeon import Constant, Node, Tensor, Variable
 
+from dlarewrite.analysis import constants, shapes
 from dlarewrite.analysis.cost import elements, macs
 from dlarewrite.catalogue import Catalogue, PassRef
-from dlarewrite.errors import EditError
+from dlarewrite.errors import EditError, ModelError, UsageError
 from dlarewrite.ir import view
 from dlarewrite.ir.editor import Editor
 from dlarewrite.ir.infer import infer
 from dlarewrite.numerics import Numerics
-from dlarewrite.rewrite import emit
+from dlarewrite.rewrite import deconv, emit, forms, linear, noops, pooling, reduction, region, sampling, spatial, windows
+from dlarewrite.rewrite.carry import EXACT_RULES
+from dlarewrite.rewrite.carry_matrix import MATRIX_RULES, is_product
+from dlarewrite.rewrite.carry_window import POOL_RULES, WINDOW_RULES
 from dlarewrite.rewrite.context import Context
 from dlarewrite.rewrite.pass_ import GraphPass, Match, Pass, Phase, Refusal
 from dlarewrite.target import Verdict
 
 __all__ = [
+    "EXACT_RULES",
+    "MATRIX_RULES",
+    "POOL_RULES",
+    "WINDOW_RULES",
     "Catalogue",
     "Constant",
     "Context",
@@ -24,6 +32,7 @@ __all__ = [
     "Editor",
     "GraphPass",
     "Match",
+    "ModelError",
     "Node",
     "Numerics",
     "Pass",
@@ -31,11 +40,25 @@ __all__ = [
     "Phase",
     "Refusal",
     "Tensor",
+    "UsageError",
     "Variable",
     "Verdict",
+    "constants",
+    "deconv",
     "elements",
     "emit",
+    "forms",
     "infer",
+    "is_product",
+    "linear",
     "macs",
+    "noops",
+    "pooling",
+    "reduction",
+    "region",
+    "sampling",
+    "shapes",
+    "spatial",
     "view",
+    "windows",
 ]

@@ -21,8 +21,10 @@ from dlarewrite.ir import view
 from dlarewrite.ir.model import Model
 from dlarewrite.ir.structure import check_structure
 from dlarewrite.ir.text import render
+from dlarewrite.islands import makers_of_islands
 from dlarewrite.outcome import Report, describe
 from dlarewrite.partition.plan import Plan, make_plan
+from dlarewrite.partition.summary import Placement, place
 from dlarewrite.rewrite.context import Context, Settings
 from dlarewrite.rewrite.instruments import CheckEach, DumpEach, Instrument, PrintAfter, Progress
 from dlarewrite.rewrite.manager import PassManager, RewriteLog, default_pipeline, flatten
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 Source = "str | Path | onnx.ModelProto | gs.Graph"
 Watch = Callable[[str], None]
 
+_JOINT_ROUNDS = 3
+
 
 @dataclass(frozen=True)
 class Options:
@@ -44,7 +48,7 @@ class Options:
 
     ``passes`` / ``skip`` choose from the catalogue, ``pipeline`` replaces the default one. ``shapes`` maps input names
     to dims. ``verify`` is "off", "end" or "each". ``limit`` stops after so many rewrites. ``keep_going`` accepts a run
-    from which an offending pass had to be taken out. Growth limits are those of added cost (share of MACs, bytes).
+    from which an offending pass had to be taken out. ``everything`` also keeps rewrites that only make small islands. Growth limits are those of added cost (share of MACs, bytes).
     """
 
     target: str = DEFAULT_TARGET
@@ -63,6 +67,7 @@ class Options:
     seeds: tuple[int, ...] = (0, 1, 2)
     limit: int | None = None
     keep_going: bool = False
+    everything: bool = False
     plugins: tuple[Path, ...] = ()
     print_after: tuple[str, ...] | None = None
     dump_each: Path | None = None
@@ -181,6 +186,7 @@ class _Run:
         self.watch = watch
         self.write = write
         self.target = options.load_target()
+        self.declined: set[tuple[str, str]] = set()
         self.registry = discover(options.plugins)
         self.steps = pipeline(self.registry, options)
         _tell(watch, "load")
@@ -249,10 +255,38 @@ class _Run:
     def rewrite(
         self, removed: Sequence[str], *, check_each: bool = False, limit: int | None = None
     ) -> tuple[Model, RewriteLog]:
-        """Run the pipeline on a fresh copy of the original, without the ``removed`` passes."""
+        """Rewrite a fresh copy of the original without the ``removed`` passes, and decline what only makes islands."""
+        model, log = self.run(removed, check_each=check_each, limit=limit)
+        if self.options.everything or limit is not None:
+            return model, log
+        legalising = {p.name for p in flatten(self.steps) if p.phase is Phase.LEGALISE}
+        for _ in range(_JOINT_ROUNDS):
+            placed = self.place(model)
+            declined = makers_of_islands(placed, log, legalising) - self.declined
+            if not declined:
+                break
+            before, self.declined = self.declined, self.declined | declined
+            again, new_log = self.run(removed, check_each=check_each)
+            better = self.place(again)
+            if len(better.regions) >= len(placed.regions) or len(better.crossings) > len(placed.crossings):
+                self.declined = before
+                break
+            model, log = again, new_log
+        return model, log
+
+    def place(self, model: Model) -> Placement:
+        judged = judge_graph(model.nodes, model.inputs, model.outputs, self.target, model.opset)
+        return place(model, judged, self.target)
+
+    def run(
+        self, removed: Sequence[str], *, check_each: bool = False, limit: int | None = None
+    ) -> tuple[Model, RewriteLog]:
+        """Run the pipeline once."""
         model = Model.load(self.reference)
         model.folder = self.folder
-        settings = self.options.settings() if limit is None else replace(self.options.settings(), limit=limit)
+        settings = replace(self.options.settings(), declined=frozenset(self.declined))
+        if limit is not None:
+            settings = replace(settings, limit=limit)
         context = Context(model, self.target, settings)
         instruments = [] if limit is not None else self.instruments(check_each)
         log = PassManager(_without(self.steps, removed), instruments).run(context)

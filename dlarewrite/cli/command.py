@@ -1,4 +1,4 @@
-"""A command as all of dlarewrite's are: ``-v/-vv/-q``, ``--log-file``, ``--config`` and ``--dump-config`` after its name."""
+"""What every command has after its name: ``-v/-vv/-q``, ``--log-file``, ``--config`` and ``--dump-config``."""
 
 from __future__ import annotations
 

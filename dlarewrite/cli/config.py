@@ -1,4 +1,4 @@
-"""``--config dlarewrite.yaml``: option names and values from a file; the command line wins. ``--dump-config`` writes one."""
+"""``--config dlarewrite.yaml``: option names and values; the command line wins. ``--dump-config`` writes one."""
 
 from __future__ import annotations
 

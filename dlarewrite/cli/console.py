@@ -1,10 +1,11 @@
-"""How the program speaks: the product on stdout, everything else as ``[I]``-like lines on stderr and in the log file."""
+"""How the program speaks: the product on stdout, all else as ``[I]``-like lines on stderr and in the log file."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime
 import enum
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -26,6 +27,10 @@ class Level(enum.IntEnum):
     INFO = 1
     VERBOSE = 2
     EXTRA = 3
+
+
+class ReaderGone(Exception):  # noqa: N818 - a signal, not an error
+    """Whoever read stdout has closed it, as ``head`` does."""
 
 
 class Console:
@@ -54,9 +59,16 @@ class Console:
             self._log = None
 
     def product(self, text: str) -> None:
-        """What the user asked for, to stdout."""
-        sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
-        sys.stdout.flush()
+        """What the user asked for, to stdout; raises :class:`ReaderGone` where nobody reads it any more."""
+        try:
+            sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            _silence_stdout()
+            raise ReaderGone from error
+        except OSError as error:
+            _silence_stdout()
+            raise DlarewriteError(f"cannot write to stdout: {error.strerror}") from error
 
     def info(self, text: str) -> None:
         self._say("I", Level.INFO, text)
@@ -124,6 +136,12 @@ class Console:
                 yield tell
             finally:
                 self._status = None
+
+
+def _silence_stdout() -> None:
+    """Let the interpreter flush into nothing, at exit, what can no longer be written."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(console: Console, error: DlarewriteError) -> int:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from dlarewrite.cli.console import Console, complain
+from dlarewrite.cli.console import Console, ReaderGone, complain
 from dlarewrite.cli.lazy import Entry, LazyGroup
 from dlarewrite.errors import DlarewriteError
 
@@ -63,8 +62,7 @@ class Program(LazyGroup):
         except (click.Abort, KeyboardInterrupt):
             console.error("interrupted")
             return _INTERRUPTED
-        except BrokenPipeError:
-            _silence_stdout()
+        except ReaderGone:
             return _BROKEN_PIPE
         except Exception as error:
             from dlarewrite.cli.reproducer import write
@@ -79,12 +77,6 @@ def _usage(console: Console, error: click.ClickException) -> int:
     command = context.command_path if context is not None else "dlarewrite"
     console.error(" ".join(error.format_message().split()), f"see `{command} --help`")
     return error.exit_code
-
-
-def _silence_stdout() -> None:
-    """The reader is gone: let the interpreter flush what is left into nothing at exit."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:

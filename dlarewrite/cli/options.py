@@ -20,7 +20,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
 
 _TARGET = (
-    click.option("--target", type=TargetType(), default="orin-jp6", show_default=True, help="See `dlarewrite list targets`."),
+    click.option(
+        "--target", type=TargetType(), default="orin-jp6", show_default=True, help="See `dlarewrite list targets`."
+    ),
     click.option("--precision", type=click.Choice(["fp16", "int8"]), default="fp16", show_default=True),
 )
 _SHAPES = (

@@ -21,7 +21,7 @@ def check_paths(source: Path, output: Path) -> None:
     if output.is_dir():
         raise UsageError(f"output {str(output)!r} is a folder", hint=f"write {str(output / source.name)!r}")
     with contextlib.suppress(OSError):
-        if output.exists() and os.path.samefile(source, output):
+        if output.exists() and source.samefile(output):
             raise UsageError(f"output {str(output)!r} is the input model", hint="write to another file")
     folder = output.parent
     if not folder.is_dir():
@@ -30,7 +30,9 @@ def check_paths(source: Path, output: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise UsageError(f"cannot write into {str(folder)!r}: {error.strerror}", hint="choose a writable folder") from error
+        raise UsageError(
+            f"cannot write into {str(folder)!r}: {error.strerror}", hint="choose a writable folder"
+        ) from error
     if output.exists() and not os.access(output, os.W_OK):
         raise UsageError(f"output {str(output)!r} is write-protected")
 

@@ -53,10 +53,12 @@ def parse(text: str) -> tuple[Shape, ...]:
 
 
 def _error(text: str, more: str = "") -> UsageError:
-    return UsageError(f"{text!r} is no shape", hint=f"write NAME:1x3x640x640, or the dims alone for a single input{more}")
+    return UsageError(
+        f"{text!r} is no shape", hint=f"write NAME:1x3x640x640, or the dims alone for a single input{more}"
+    )
 
 
-class ShapeType(click.ParamType):
+class ShapeType(click.ParamType):  # type: ignore[type-arg]
     """One or more shapes; see :func:`parse`."""
 
     name = "shape"
@@ -73,8 +75,9 @@ def resolve(shapes: Iterable[Shape], model: Path) -> dict[str, tuple[int, ...]]:
     found: dict[str, tuple[int, ...]] = {}
     for shape in shapes:
         name = shape.name or _only_input(model, shape)
-        if found.get(name, shape.dims) != shape.dims:
-            raise UsageError(f"input {name!r} is given two shapes: {Shape(name, found[name])} and {Shape(name, shape.dims)}")
+        known = found.get(name, shape.dims)
+        if known != shape.dims:
+            raise UsageError(f"input {name!r} is given two shapes: {Shape('', known)} and {Shape('', shape.dims)}")
         found[name] = shape.dims
     return found
 

@@ -33,7 +33,7 @@ class Bound:
         return f"{self.output}:{self.value:g}" if self.output else f"{self.value:g}"
 
 
-class ShareType(click.ParamType):
+class ShareType(click.ParamType):  # type: ignore[type-arg]
     """See :class:`Share`; ``most`` is the greatest value allowed."""
 
     name = "share"
@@ -54,7 +54,7 @@ class ShareType(click.ParamType):
         return Share(number)
 
 
-class SizeType(click.ParamType):
+class SizeType(click.ParamType):  # type: ignore[type-arg]
     """Bytes; reads ``65536``, ``512KiB``, ``64MiB``, ``1g`` (binary units)."""
 
     name = "size"
@@ -66,7 +66,7 @@ class SizeType(click.ParamType):
         return int(found[1]) * _UNITS[found[2]]
 
 
-class BoundType(click.ParamType):
+class BoundType(click.ParamType):  # type: ignore[type-arg]
     """See :class:`Bound`; the name may contain colons."""
 
     name = "tolerance"
@@ -84,7 +84,7 @@ class BoundType(click.ParamType):
         return bound
 
 
-class TargetType(click.ParamType):
+class TargetType(click.ParamType):  # type: ignore[type-arg]
     """A target's name; it is looked up when the command runs, and completed from the profiles."""
 
     name = "target"
@@ -98,7 +98,7 @@ class TargetType(click.ParamType):
         return [CompletionItem(p.name, help=p.title) for p in profiles() if p.name.startswith(incomplete)]
 
 
-class PassType(click.ParamType):
+class PassType(click.ParamType):  # type: ignore[type-arg]
     """A pass's name, or several with commas between; completed from everything that is installed."""
 
     name = "pass"

@@ -47,6 +47,7 @@ class Group:
     removed: dict[int, gs.Node] = field(default_factory=dict)
     touched: dict[int, gs.Node] = field(default_factory=dict)
     reformed: list[tuple[tuple[str, str], tuple[str, str]]] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
     edits: int = 0
     _undo: list[Undo] = field(default_factory=list)
 
@@ -83,7 +84,8 @@ class Editor:
         finally:
             self._group = None
         if group.edits:
-            removed = (*(old for old, _ in group.reformed), *((label(n), n.op) for n in group.removed.values()))
+            gone = ((group.names[key], node.op) for key, node in group.removed.items())
+            removed = (*(old for old, _ in group.reformed), *gone)
             added = (*(new for _, new in group.reformed), *((label(n), n.op) for n in group.added.values()))
             self.changes.append(Change(len(self.changes), by, name, op, group.detail, removed, added))
 
@@ -316,6 +318,9 @@ class Editor:
         group, model = self._open(), self.model
         if not isinstance(new, gs.Variable) or not new.inputs or model.is_pinned(new):
             (new,) = self.ops("Identity", [new])
+        # The declared type outlives the tensor that it was declared for.
+        kind = old.dtype if new.dtype is None else new.dtype
+        self.describe(new, kind, old.shape if new.shape is None else new.shape)
         old_name, new_name = old.name, new.name
         places = [i for i, t in enumerate(model.outputs) if t is old]
         old.name, new.name = new_name, old_name
@@ -347,6 +352,7 @@ class Editor:
         fresh = group.added.pop(id(node), None)
         if fresh is None:
             group.removed[id(node)] = node
+            group.names[id(node)] = node.name or next((t.name for t in outputs if t.name), node.op)
         group.touched.pop(id(node), None)
 
         def undo() -> None:

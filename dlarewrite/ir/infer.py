@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,17 @@ Inferred = tuple[Any, "list[int | str] | None"]
 """(element type as numpy dtype or None, dims or None), one per output."""
 
 _SMALL = 4096
-"""Constants up to this many elements are shown to inference (shapes, axes, pads …); weights are not."""
+"""Integers up to this many elements are shown to inference (shapes, axes, pads …); weights are not."""
+_FEW = 64
+"""Floats up to this many elements are (scales, the bounds of a Range)."""
+
+
+def is_shown(dtype: Any, elements: int) -> bool:
+    """Whether a value of this type and size may bear on shapes."""
+    if dtype is None or isinstance(dtype, int):
+        return False
+    kind = np.dtype(dtype).kind
+    return elements <= (_FEW if kind == "f" else _SMALL) and kind in "iufb"
 
 
 def infer(
@@ -51,10 +62,10 @@ def infer(
         if tensor.dtype is None:
             return unknown
         types[f"i{index}"] = tensor_type(tensor.dtype, tensor.shape)
-        if isinstance(tensor, gs.Constant) and np.prod(tensor.shape, dtype=np.int64) > _SMALL:
+        if isinstance(tensor, gs.Constant) and not is_shown(tensor.dtype, math.prod(tensor.shape)):
             continue
         value = constant_value(tensor) if known is None or id(tensor) not in known else known[id(tensor)]
-        if value is not None and value.size <= _SMALL and value.dtype.kind in "iufb":
+        if value is not None and is_shown(value.dtype, value.size):
             data[f"i{index}"] = onnx.numpy_helper.from_array(np.ascontiguousarray(value).reshape(value.shape))
     proto.output.extend(f"o{i}" if t.name else "" for i, t in enumerate(node.outputs))
     for name, value in node.attrs.items():

@@ -48,7 +48,9 @@ def judge(
         gates.append(Gate("require-full-dla", "every node on the DLA", found, not off))
     if min_dla_work is not None:
         met = summary.dla_share >= min_dla_work
-        gates.append(Gate("min-dla-work", f"at least {percent(min_dla_work)} of the MACs", percent(summary.dla_share), met))
+        gates.append(
+            Gate("min-dla-work", f"at least {percent(min_dla_work)} of the MACs", percent(summary.dla_share), met)
+        )
     for name, most, count in (
         ("max-loadables", max_loadables, summary.loadables),
         ("max-crossings", max_crossings, summary.crossings),

@@ -67,5 +67,7 @@ def _result(report: Report, rule: str, level: str, message: str, node: NodeEntry
     path = urllib.parse.quote(PurePath(report.source).as_posix())
     location: dict[str, Any] = {"physicalLocation": {"artifactLocation": {"uri": path}}}
     if node is not None:
-        location["logicalLocations"] = [{"name": node.name, "kind": "node", "fullyQualifiedName": f"{node.op} {node.name}"}]
+        location["logicalLocations"] = [
+            {"name": node.name, "kind": "node", "fullyQualifiedName": f"{node.op} {node.name}"}
+        ]
     return {"ruleId": rule, "level": level, "message": {"text": message}, "locations": [location]}

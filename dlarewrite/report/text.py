@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _TITLES = {
     "gpu": "On the GPU",
-    "unknown": "Unknown to the rule book, counted as GPU",
-    "uncertain": "Uncertain (no documented permission), counted as GPU",
+    "unknown": "No rule, counted as GPU",
+    "uncertain": "Uncertain, counted as GPU",
 }
 
 
@@ -69,9 +69,7 @@ def _figures(summary: Summary) -> str:
 
 
 def _passes(report: Report, width: int) -> str:
-    rows = [
-        (p.name, str(p.fired), str(p.numerics), some(p.details, 2)) for p in report.passes if p.fired
-    ]
+    rows = [(p.name, str(p.fired), str(p.numerics), some(p.details, 2)) for p in report.passes if p.fired]
     if not rows:
         return "No pass fired: the model is unchanged."
     return section("Passes that fired", table(("Pass", "Count", "Numerics", "Changed"), rows, width, ("Count",)))
@@ -90,7 +88,10 @@ def _left(report: Report, width: int, still: str) -> str:
     if not groups:
         return f"Nothing is {still}off the DLA."
     return "\n\n".join(
-        section(f"{_TITLES[verdict]}{' (still)' if still else ''}", _nodes([g for g in groups if g.verdict == verdict], width))
+        section(
+            f"{_TITLES[verdict]}{' (still)' if still else ''}",
+            _nodes([g for g in groups if g.verdict == verdict], width),
+        )
         for verdict in _TITLES
         if any(g.verdict == verdict for g in groups)
     )

@@ -27,7 +27,7 @@ def _attrs(node: gs.Node, w: Window, place: int) -> dict[str, Any]:
     attrs["kernel_shape"] = _twice(w.kernel[0], 1, place)
     attrs["strides"] = _twice(w.strides[0], 1, place)
     attrs["pads"] = _twice(w.begin[0], 0, place) + _twice(w.end[0], 0, place)
-    if node.op != "AveragePool" or w.dilations[0] != 1:
+    if w.dilations[0] != 1:
         attrs["dilations"] = _twice(w.dilations[0], 1, place)
     if node.op == "ConvTranspose" and any(w.output_padding):
         attrs["output_padding"] = _twice(w.output_padding[0], 0, place)
@@ -89,7 +89,8 @@ def _result(data: Layout, form: tuple[int, ...], place: int) -> Layout:
     return layout(dims, [(0,), (1,), (place,)])
 
 
-WINDOW_RULES: Mapping[str, Rule] = MappingProxyType(
-    {"Conv": convolution, "ConvTranspose": convolution, "MaxPool": pool, "AveragePool": pool}
-)
+POOL_RULES: Mapping[str, Rule] = MappingProxyType({"MaxPool": pool, "AveragePool": pool})
+"""Pools over one axis."""
+
+WINDOW_RULES: Mapping[str, Rule] = MappingProxyType({"Conv": convolution, "ConvTranspose": convolution, **POOL_RULES})
 """Operators with a sliding window over one axis."""

@@ -20,7 +20,8 @@ class Settings:
 
     ``shapes``: input name -> dims to freeze; ``batch``: size for the leading symbolic dim; ``native_io``: graph inputs
     and outputs may change rank and type; ``lossy``: LOSSY passes allowed; ``limit``: stop after so many rewrites;
-    ``growth_macs`` (share of the model's MACs) and ``growth_bytes`` (weights): the budget of added cost.
+    ``growth_macs`` (share of the model's MACs) and ``growth_bytes`` (weights): the budget of added cost. ``declined``:
+    (pass, anchor) pairs that were tried and are not worth it.
     """
 
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -30,6 +31,7 @@ class Settings:
     limit: int | None = None
     growth_macs: float = 0.25
     growth_bytes: int = 64 * 2**20
+    declined: frozenset[tuple[str, str]] = frozenset()
 
 
 class Context:

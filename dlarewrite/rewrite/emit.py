@@ -12,12 +12,18 @@ import onnx_graphsurgeon as gs
 
 from dlarewrite.errors import EditError
 from dlarewrite.ir.editor import Editor
-from dlarewrite.ir.view import dtype
+from dlarewrite.ir.view import Array, dtype
 
 
 def scalar(edit: Editor, value: float, like: gs.Tensor, hint: str = "scalar") -> gs.Constant:
     """A rank-0 constant of ``like``'s element type."""
     return edit.constant(value, hint, dtype(like) or np.dtype(np.float32))
+
+
+def per_position(edit: Editor, values: Array, like: gs.Tensor, hint: str = "map") -> gs.Constant:
+    """A constant of ``like``'s full shape [1, C, ...] and type from one value per spatial position (EW-CONST)."""
+    dims = (1, *(int(d) for d in like.shape[1:]))
+    return edit.constant(np.broadcast_to(values, dims), hint, dtype(like) or np.dtype(np.float32))
 
 
 def clip(edit: Editor, x: gs.Tensor, low: float, high: float) -> gs.Variable:

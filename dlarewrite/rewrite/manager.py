@@ -18,6 +18,8 @@ from dlarewrite.rewrite.pass_ import AnyPass, Phase
 from dlarewrite.rewrite.spec import Fixpoint
 
 _ROUNDS = 50
+_LEAST_MACS = 1 << 20
+"""What a model is taken to have at least: a share of next to nothing would forbid the cheapest rewrite."""
 
 
 @dataclass
@@ -100,7 +102,7 @@ class PassManager:
         """Rewrite the model in place; raises what passes and instruments raise."""
         edit = Editor(context.model)
         total = sum(map(macs, context.model.nodes))
-        budget = Budget(int(context.settings.growth_macs * total), context.settings.growth_bytes)
+        budget = Budget(int(context.settings.growth_macs * max(total, _LEAST_MACS)), context.settings.growth_bytes)
         records = {p.name: PassRecord(p.name, p.numerics) for p in flatten(self.steps)}
         last: dict[str, Outcome] = {}
         log = RewriteLog(list(records.values()), edit.changes)

@@ -7,6 +7,7 @@ POOL-PAD). A plan is a tuple of steps, first to last; None says that no exact pl
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -66,6 +67,8 @@ def factors(size: int) -> tuple[int, ...] | None:
     """The fewest factors of at most 8 whose product is ``size``, largest first; None for a prime factor above 7."""
     if size <= WINDOW:
         return (size,) if size > 1 else ()
+    if all(size % prime for prime in (2, 3, 5, 7)):
+        return None
     found: tuple[int, ...] | None = None
     for first in range(WINDOW, 1, -1):
         rest = factors(size // first) if size % first == 0 else None
@@ -74,13 +77,26 @@ def factors(size: int) -> tuple[int, ...] | None:
     return found
 
 
-def tiles(sizes: Sequence[int]) -> Plan:
-    """Steps without pads or overlap, kernel = stride."""
-    return tuple(Step(k, k) for k in sizes)
+def tile_plan(size: int) -> Plan:
+    """Steps of kernel = stride that leave one element of ``size``: equal tiles, else as few as zero pads make do."""
+    exact = factors(size)
+    if exact is not None:
+        return tuple(Step(k, k) for k in exact)
+    best: tuple[tuple[int, int, int], Plan] | None = None
+    for tile in range(WINDOW, 1, -1):
+        pads = -size % tile
+        step = Step(tile, tile, pads // 2, pads - pads // 2)
+        plan = (step, *tile_plan(step.length(size)))
+        rank = (len(plan), sum(s.begin != s.end for s in plan), math.prod(s.kernel for s in plan))
+        if best is None or rank < best[0]:
+            best = (rank, plan)
+    return best[1] if best is not None else ()
 
 
 def average_plan(axis: Axis) -> Plan | None:
     """Steps whose averages (pads counted as zeros) compose to the window's: equal tiles, then a window over tiles."""
+    if axis.kernel == 1 and axis.stride == 1:
+        return ()
     if axis.single is not None:
         return axis.single
     best: Plan | None = None
@@ -101,6 +117,8 @@ def average_plan(axis: Axis) -> Plan | None:
 
 def max_plan(axis: Axis) -> Plan | None:
     """Steps whose maxima compose to the window's; pads count as minus infinity and windows may overlap."""
+    if axis.kernel == 1 and axis.stride == 1:
+        return ()
     if axis.single is not None:
         return axis.single
     if axis.count == 1 and axis.begin >= 0 and axis.kernel - axis.begin >= axis.size:
@@ -186,12 +204,3 @@ def attributes(stage: Sequence[Step]) -> dict[str, object]:
         "strides": [s.stride for s in stage],
         "pads": [s.begin for s in stage] + [s.end for s in stage],
     }
-
-
-def window_count(size: int, kernel: int, stride: int, pads: int, begin: int, ceil_mode: bool) -> int:
-    """How many windows a pool has; with ``ceil_mode`` a last window that would start behind the data is dropped."""
-    span = size + pads - kernel
-    if not ceil_mode:
-        return span // stride + 1
-    count = -(-span // stride) + 1
-    return count - 1 if (count - 1) * stride >= size + begin else count

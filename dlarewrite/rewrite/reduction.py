@@ -12,7 +12,7 @@ from dlarewrite.ir import view
 from dlarewrite.ir.editor import Editor
 from dlarewrite.rewrite.context import Context
 from dlarewrite.rewrite.emit import scalar
-from dlarewrite.rewrite.pooling import PAD, Plan, Step, align, attributes, factors, tiles
+from dlarewrite.rewrite.pooling import Step, align, attributes, tile_plan
 
 _KERNEL = 32
 """CONV-KERNEL: the largest kernel of a convolution."""
@@ -71,41 +71,27 @@ class SpatialMean:
         """For people: ``7x7, 2x2, times 1.16``."""
         if self.kernel is not None:
             return f"depthwise {self.kernel[0]}x{self.kernel[1]} Conv"
+        if not self.stages:
+            return "nothing to do"
         parts = ["x".join(str(s.kernel) for s in stage) for stage in self.stages]
         return ", ".join(parts + ([f"times {self.scale:.4g}"] if self.scale != 1.0 else []))
 
 
 def spatial_mean(context: Context, x: gs.Tensor, dims: tuple[int, ...], axes: tuple[int, ...]) -> SpatialMean:
-    """The cheapest way that the target takes to average a 4-D ``x`` over ``axes`` (of 2 and 3), by elements moved."""
+    """How to average a 4-D ``x`` over ``axes`` (of 2 and 3): by pools, else by a convolution if the target refuses.
+
+    Pools come first: they read ``x`` once and bring no weights; a kernel of the size of ``x`` doubles what is read.
+    """
     sizes = (dims[2] if 2 in axes else 1, dims[3] if 3 in axes else 1)
-    cuts = [_cut(size) for size in sizes]
-    tiled = SpatialMean(align([c[0] for c in cuts]), math.prod(c[1] for c in cuts))
-    fits = max(sizes) <= _KERNEL
-    if tiled.scale == 1.0 or not fits:
+    plans = [tile_plan(size) for size in sizes]
+    padded = math.prod(step.kernel for plan in plans for step in plan)
+    tiled = SpatialMean(align(plans), padded / math.prod(sizes))
+    if tiled.scale == 1.0 or max(sizes) > _KERNEL:
         return tiled
     first = attributes(tiled.stages[0])
     if context.allows("AveragePool", [x], {**first, "count_include_pad": 1}):
         return tiled
     return SpatialMean((), kernel=sizes)
-
-
-def _cut(size: int) -> tuple[Plan, float]:
-    """Steps to 1 and padded size / size: equal tiles of the size, or of the nearest size that has them."""
-    exact = factors(size)
-    if exact is not None:
-        return tiles(exact), 1.0
-    best: tuple[tuple[int, bool, int], Plan, float] | None = None
-    for pads in range(1, 2 * PAD + 1):
-        begin, end = pads // 2, pads - pads // 2
-        found = factors(size + pads)
-        if found is None or end >= found[0]:
-            continue
-        rank = (len(found), begin != end, pads)
-        if best is None or rank < best[0]:
-            plan = (Step(found[0], found[0], begin, end), *tiles(found[1:]))
-            best = (rank, plan, (size + pads) / size)
-    # Among any 14 sizes up to 8192 (GEN-DIM) one has small factors only or the caller's node is refused anyway.
-    return (best[1], best[2]) if best is not None else ((Step(size, size),), 1.0)
 
 
 def emit_mean(edit: Editor, x: gs.Tensor, mean: SpatialMean, factor: float = 1.0) -> gs.Tensor:
@@ -121,9 +107,7 @@ def emit_mean(edit: Editor, x: gs.Tensor, mean: SpatialMean, factor: float = 1.0
 def _depthwise(edit: Editor, x: gs.Tensor, kernel: tuple[int, int], factor: float) -> gs.Variable:
     channels = int(x.shape[1])
     weight = np.full((channels, 1, *kernel), factor / math.prod(kernel), dtype=view.dtype(x))
-    return edit.op(
-        "Conv", [x, edit.constant(weight, "mean")], {"kernel_shape": list(kernel), "group": channels}
-    )
+    return edit.op("Conv", [x, edit.constant(weight, "mean")], {"kernel_shape": list(kernel), "group": channels})
 
 
 def emit_channel_sum(edit: Editor, x: gs.Tensor, factor: float = 1.0) -> gs.Variable:

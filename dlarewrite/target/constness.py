@@ -12,12 +12,13 @@ from dlarewrite.ir.view import Array, shape
 
 # Operators that are never build-time constants: random ones, ones with state or sub-graphs, and heavy ones, whose
 # data input is an activation in any real network; stopping there keeps the walk short.
-_NEVER = frozenset(
-    """RandomNormal RandomNormalLike RandomUniform RandomUniformLike Bernoulli Multinomial If Loop Scan SequenceMap
-    Conv ConvTranspose Gemm MaxPool AveragePool GlobalAveragePool GlobalMaxPool BatchNormalization Relu Sigmoid Tanh
-    LeakyRelu PRelu Clip Softmax LRN InstanceNormalization LayerNormalization GroupNormalization LSTM GRU RNN Dropout
-    Attention HardSwish HardSigmoid Gelu Upsample Resize""".split()
-)
+_NEVER_OPS = """
+RandomNormal RandomNormalLike RandomUniform RandomUniformLike Bernoulli Multinomial If Loop Scan SequenceMap Conv
+ConvTranspose Gemm MaxPool AveragePool GlobalAveragePool GlobalMaxPool BatchNormalization Relu Sigmoid Tanh
+LeakyRelu PRelu Clip Softmax LRN InstanceNormalization LayerNormalization GroupNormalization LSTM GRU RNN Dropout
+Attention HardSwish HardSigmoid Gelu Upsample Resize
+"""
+_NEVER = frozenset(_NEVER_OPS.split())
 _OF_SHAPE = frozenset({"Shape", "Size"})
 _DEPTH = 40
 
@@ -33,7 +34,7 @@ class Constness(Protocol):
 
 
 class LocalConstness:
-    """Looks up the producers of one tensor and remembers nothing; gives up (not constant) after 40 producers in a row."""
+    """Looks up the producers of one tensor, at most 40 in a row, and remembers nothing."""
 
     def tensor(self, tensor: gs.Tensor | None, /) -> bool:
         return _tensor(tensor, _DEPTH)

@@ -59,7 +59,7 @@ class TensorFacts(NamedTuple):
 
 
 class WindowFacts(NamedTuple):
-    """Convolution, deconvolution and pooling; channels and maps are in all, 0 where unknown."""
+    """Convolution, deconvolution and pooling; channels and maps are in all, -1 where unknown."""
 
     view: NodeView
     kernel: Shape
@@ -125,20 +125,23 @@ class ConcatFacts(NamedTuple):
     view: NodeView
     rank: int
     axis: int
-    count: int
+    inputs: int
     constants: int
     spatial: tuple[Shape, ...]
 
 
 class SliceFacts(NamedTuple):
-    """``axes`` that the slice really cuts (non-negative), steps of all axes given; ``known``: all are constants."""
+    """``axes`` that the slice really cuts (non-negative), ``steps`` in any order; ``known``: all are constants.
+
+    ``fill`` is the fill value of a Pad in words, "" for a slice.
+    """
 
     view: NodeView
     rank: int
     axes: Shape
     steps: Shape
     known: bool
-    mode: str
+    fill: str
 
 
 class ShuffleFacts(NamedTuple):

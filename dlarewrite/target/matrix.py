@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -46,8 +46,13 @@ class Row:
     sources: tuple[str, ...]
     doubt: str = ""
     cure: str = ""
-    cures: Mapping[str, str] = MappingProxyType({})
+    cures: Mapping[str, str] = field(default_factory=dict)
+    rules: Mapping[str, str] = field(default_factory=dict)
     extra: bool = False
+
+    def rule_for(self, column: str) -> str:
+        """The id of the rule that is named where the column's cell is not a plain yes."""
+        return self.rules.get(column, self.rule)
 
     def cure_for(self, op: str) -> str:
         """The pass that cures the row's refusal of an operator, or ""."""
@@ -79,12 +84,13 @@ def _row(raw: dict[str, Any]) -> Row:
         title=raw["title"],
         ops=tuple(raw["ops"]),
         layers=tuple(raw["layers"]),
-        cells=MappingProxyType({column: _cell(mark, evidence) for column, mark in zip(COLUMNS, marks)}),
+        cells=MappingProxyType({column: _cell(mark, evidence) for column, mark in zip(COLUMNS, marks, strict=True)}),
         rule=raw["rule"],
         sources=tuple(raw["sources"]),
         doubt=raw.get("doubt", ""),
         cure=raw.get("cure", ""),
         cures=MappingProxyType(dict(raw.get("cures", {}))),
+        rules=MappingProxyType(dict(raw.get("rules", {}))),
         extra=bool(raw.get("extra", False)),
     )
 
@@ -96,13 +102,13 @@ def _cell(text: str, default: Evidence) -> Cell:
     return Cell(found[1], _LETTERS[found[2]] if found[2] else default)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def support_matrix() -> SupportMatrix:
     """The matrix of this package's data file."""
     return SupportMatrix(tuple(_row(raw) for raw in load_yaml("support.yaml")["rows"]))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _by_layer() -> Mapping[str, Row]:
     found: dict[str, Row] = {}
     for row in support_matrix().rows:

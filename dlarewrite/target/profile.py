@@ -62,7 +62,8 @@ class Target:
 
 
 def _profile(raw: dict[str, Any]) -> Profile:
-    return Profile(**{key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()})
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
+    return Profile(**values)
 
 
 @functools.cache

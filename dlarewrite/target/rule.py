@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import enum
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from dlarewrite.errors import UsageError
-from dlarewrite.target.limits import Limit, Must
+from dlarewrite.target.limits import Below, Limit, Must
 from dlarewrite.target.sources import cite
 from dlarewrite.target.verdict import Evidence, Finding, Precision
 
@@ -29,7 +30,7 @@ class Scope(str, enum.Enum):
 
     LAYER: the judge, to each layer; TENSOR: the judge, to each tensor; MATRIX: the support matrix names it; GRAPH: the
     judge, to a whole graph; NOTE: said of every layer of its kind, as a scale table is needed to check it; CAVEAT: an
-    offline check cannot know, `not_checked` lists it.
+    offline check cannot know, `not_checked` lists it; COVERED: other rules say it, or nothing can break it.
     """
 
     LAYER = "layer"
@@ -37,6 +38,7 @@ class Scope(str, enum.Enum):
     MATRIX = "matrix"
     GRAPH = "graph"
     NOTE = "note"
+    COVERED = "covered"
     CAVEAT = "caveat"
 
 
@@ -74,25 +76,43 @@ class Rule:
 
     def message(self, subject: str, quantity: str, value: Any) -> str:
         """The sentence with the measured and the allowed value."""
-        return f"{subject} {quantity} must be {self.limit.speak()}, got {_show(value)}".lstrip()
+        return f"{subject} {quantity} must be {self.limit.speak()}, got {self._show(value)}".lstrip()
 
     def finding(self, subject: str, quantity: str, value: Any, facts: Any = None) -> Finding:
         """What is said where ``value`` breaks the rule."""
+        return self._finding(self.message(subject, quantity, value), facts)
+
+    def broken(self, subject: str, measured: tuple[Any, ...], facts: Any) -> Finding:
+        """One finding for all values that break the rule: a sentence for the first, the others in brackets."""
+        found = [(self._name(i, measured), v) for i, v in enumerate(measured) if not self.limit.holds(v)]
+        text = self.message(subject, *found[0])
+        if len(found) > 1:
+            text += f" (and {', '.join(f'{name} {self._show(value)}' for name, value in found[1:])})"
+        return self._finding(text, facts)
+
+    def _name(self, index: int, measured: tuple[Any, ...]) -> str:
+        """The quantity's name; numbered where the layer has another number of dimensions than the rule speaks of."""
+        if len(self.quantity) == len(measured):
+            return self.quantity[index]
+        if len(measured) == 1 or len(self.quantity) == 1:
+            return self.quantity[-1]
+        return f"{self.quantity[-1]} ({index + 1} of {len(measured)})"
+
+    def _finding(self, message: str, facts: Any) -> Finding:
         cure = self.choose(facts) if self.choose is not None else next(iter(self.cures), "")
-        return Finding(self.id, self.evidence, self.effect, self.message(subject, quantity, value), cure, self.source)
+        return Finding(self.id, self.evidence, self.effect, message, cure, self.source)
+
+    def _show(self, value: Any) -> str:
+        if isinstance(self.limit, Below):
+            return f"{value[0]} against {value[1]}"
+        if isinstance(value, tuple):
+            return " x ".join(str(v) for v in value)
+        return f"{value:g}" if isinstance(value, float) else str(value)
 
     @property
     def source(self) -> str:
         """Keys with addresses."""
         return "; ".join(cite(key) for key in self.sources)
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, tuple):
-        return " x ".join(str(v) for v in value)
-    if isinstance(value, float):
-        return f"{value:g}"
-    return str(value)
 
 
 @dataclass(frozen=True)
@@ -119,8 +139,6 @@ class RuleBook:
 
     def get(self, rule_id: str) -> Rule:
         """The rule; raises :class:`UsageError` with the nearest ids where there is none."""
-        import difflib
-
         found = self._by_id.get(rule_id) or self._by_id.get(rule_id.upper().removeprefix("DLA-"))
         if found is not None:
             return found

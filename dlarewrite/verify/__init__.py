@@ -10,12 +10,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dlarewrite.verify.compare import OutputError
     from dlarewrite.verify.evidence import Evidence, InputRange, not_proven
     from dlarewrite.verify.failures import CannotRun
-    from dlarewrite.verify.feeds import Feeder, feeds, load_npz
-    from dlarewrite.verify.numeric import Prover, compare, prove
+    from dlarewrite.verify.inputs import Feeder, feeds, load_npz
+    from dlarewrite.verify.numeric import Prover, prove
     from dlarewrite.verify.numerics import Numerics, Tolerance, tolerance
+    from dlarewrite.verify.outputs import OutputError, compare
     from dlarewrite.verify.ports import IoChange
     from dlarewrite.verify.runner import RunFailure, Session, run, runtime
 
@@ -45,18 +45,18 @@ _HOME = MappingProxyType(
     {
         "CannotRun": "failures",
         "Evidence": "evidence",
-        "Feeder": "feeds",
+        "Feeder": "inputs",
         "InputRange": "evidence",
         "IoChange": "ports",
         "Numerics": "numerics",
-        "OutputError": "compare",
+        "OutputError": "outputs",
         "Prover": "numeric",
         "RunFailure": "runner",
         "Session": "runner",
         "Tolerance": "numerics",
-        "compare": "numeric",
-        "feeds": "feeds",
-        "load_npz": "feeds",
+        "compare": "outputs",
+        "feeds": "inputs",
+        "load_npz": "inputs",
         "not_proven": "evidence",
         "prove": "numeric",
         "run": "runner",

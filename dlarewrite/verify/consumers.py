@@ -50,14 +50,20 @@ def _resize(use: Use) -> Domain | None:
     return fixed(*(1.0 if axis < 2 else 2.0 for axis in range(rank))) if rank else None
 
 
+def _boxes(count: int, *front: float) -> Domain:
+    """`count` boxes, each after `front`: x1, y1, x2, y2 with the first corner below the second."""
+    corners = ((*front, i % 3, i % 2 + 0.5, i % 3 + 3, i % 2 + 4.5 + i % 4) for i in range(count))
+    return fixed(*(number for box in corners for number in box))
+
+
 def _roi_align(use: Use) -> Domain | None:
     if use.index == 2:
         return whole(0, (use.size(0, 0) or 1) - 1)
-    return between(0, 8) if use.index == 1 else None
+    return _boxes(use.size(1, 0) or 0) if use.index == 1 else None
 
 
 def _max_roi_pool(use: Use) -> Domain | None:
-    return Domain(last_axis=((use.size(0, 0) or 1) - 1, 8, 8, 8, 8), whole=True) if use.index == 1 else None
+    return _boxes(use.size(1, 0) or 0, 0) if use.index == 1 else None
 
 
 def _suppress(use: Use) -> Domain | None:

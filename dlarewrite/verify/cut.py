@@ -63,6 +63,9 @@ def cut(
     if not any(chosen):
         return CutPair(before, after)
     pairs = _pairs(chosen[0], chosen[1])
+    changed = next((node for node, _ in pairs if not _same_meaning(node, before, after)), None)
+    if changed is not None:
+        raise _cannot(changed, "its operator set has another version in the rewritten model")
     types = _types(before, after, pairs)
     described = tuple(describe(node) for node, _ in pairs)
     cuts = [_apply(m, [pair[side] for pair in pairs], types) for side, m in enumerate((before, after))]
@@ -122,6 +125,18 @@ def _same_node(a: onnx.NodeProto, b: onnx.NodeProto) -> bool:
     given = [[bool(name) for name in node.input] for node in (a, b)]
     attributes = [{at.name: at.SerializeToString(deterministic=True) for at in node.attribute} for node in (a, b)]
     return given[0] == given[1] and len(a.output) == len(b.output) and attributes[0] == attributes[1]
+
+
+def _same_meaning(node: onnx.NodeProto, before: onnx.ModelProto, after: onnx.ModelProto) -> bool:
+    """Whether both models' opsets define the operator of `node` alike; other domains need the same version."""
+    domains = ("", "ai.onnx") if node.domain in ("", "ai.onnx") else (node.domain,)
+    versions = [{e.version for e in model.opset_import if e.domain in domains} for model in (before, after)]
+    if versions[0] == versions[1]:
+        return True
+    if "" not in domains or not all(versions):
+        return False
+    since = [onnx.defs.get_schema(node.op_type, max(found), "").since_version for found in versions]
+    return bool(since[0] == since[1])
 
 
 def _types(

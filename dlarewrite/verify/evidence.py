@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dlarewrite.verify.compare import OutputError, parts
+from dlarewrite.verify.outputs import OutputError, parts
 
 
 @dataclass(frozen=True)

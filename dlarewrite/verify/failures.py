@@ -8,7 +8,7 @@ import onnx
 
 from dlarewrite.errors import DlarewriteError, ModelError
 
-NO_PROOF_HINT = "--no-verify (--verify off) writes the model without a proof"
+NO_PROOF_HINT = "--no-verify writes the model without a proof"
 
 
 class CannotRun(ModelError):  # noqa: N818 - the name states the condition, not an error class

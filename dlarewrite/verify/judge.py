@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from dlarewrite.verify.compare import OutputError, compare, parts
 from dlarewrite.verify.evidence import Evidence, worst
+from dlarewrite.verify.outputs import OutputError, compare, parts
 from dlarewrite.verify.policy import Policy
 from dlarewrite.verify.reference import Sample, constant_outputs
 

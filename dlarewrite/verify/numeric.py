@@ -12,14 +12,14 @@ import numpy as np
 import onnx
 
 from dlarewrite.errors import ModelError, UsageError
-from dlarewrite.verify.compare import compare
 from dlarewrite.verify.cut import CutPair, cut
 from dlarewrite.verify.evidence import Evidence, ranges
 from dlarewrite.verify.failures import CannotRun
-from dlarewrite.verify.feeds import Feeder, load_npz
+from dlarewrite.verify.inputs import Feeder, load_npz
 from dlarewrite.verify.iochange import changed_feed, restored
 from dlarewrite.verify.judge import judge
 from dlarewrite.verify.numerics import Numerics
+from dlarewrite.verify.outputs import compare
 from dlarewrite.verify.policy import Override, Policy
 from dlarewrite.verify.ports import IoChange, differences, input_ports, output_ports
 from dlarewrite.verify.reference import Sample, from_feed, from_seed

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from dlarewrite.verify.compare import parts
 from dlarewrite.verify.failures import NO_PROOF_HINT, CannotRun
-from dlarewrite.verify.feeds import Feed, Feeder
+from dlarewrite.verify.inputs import Feed, Feeder
+from dlarewrite.verify.outputs import parts
 from dlarewrite.verify.runner import RunFailure, Session
 
 REDRAWS = ((0.25, False), (0.25, True), (0.05, True))

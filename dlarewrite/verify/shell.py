@@ -42,6 +42,8 @@ def open_model(source: Source, base_dir: str | PathLike[str] | None = None) -> t
         raise ModelError(f"cannot read {path}: {error}") from error
     except Exception as error:  # protobuf's DecodeError derives from Exception alone
         raise ModelError(f"{path} is not an ONNX model: {error}") from error
+    if not model.HasField("graph"):
+        raise ModelError(f"{path} is not an ONNX model: it holds no graph")
     return model, Path(base_dir) if base_dir is not None else path.parent
 
 

@@ -17,7 +17,7 @@ from onnx.backend.test.case.test_case import TestCase
 
 from dlarewrite.compiler import optimize
 from dlarewrite.errors import DlarewriteError
-from dlarewrite.verify import CannotRun, Numerics, RunFailure, compare, run
+from dlarewrite.verify import CannotRun, Numerics, RunFailure, compare, run, tolerance
 
 LIGHT = sorted((Path(onnx.__file__).parent / "backend/test/data/light").glob("*.onnx"))
 SHARDS = 40
@@ -74,7 +74,8 @@ def tried(case: TestCase) -> str:
         return f"does not run any more: {error}"
     fired = [p for p in result.report.passes if p.fired]
     numerics = max((p.numerics for p in fired), default=Numerics.EXACT)
-    wrong = [o for o in compare(reference, found, numerics=numerics) if not o.ok]
+    allowed = lambda name, dtype: tolerance(numerics, dtype)  # noqa: E731
+    wrong = [o for o in compare(reference, found, allowed) if not o.ok]
     return f"{[p.name for p in fired]}: {wrong[0].name}: {wrong[0].reason}" if wrong else ""
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dlarewrite.target.facts import Layer, NodeView, PlainFacts
-from dlarewrite.target.lowering.table import COMPUTED, FIXED, NOT_IMPORTED, Lowering
+from dlarewrite.target.lowering.table import COMPUTED, Lowering, fixed, without_layer
 
-__all__ = ["COMPUTED", "FIXED", "NOT_IMPORTED", "Lowering", "lower", "lowering_of"]
+__all__ = ["COMPUTED", "Lowering", "fixed", "lower", "lowering_of", "without_layer"]
 
 
 def lowering_of(op: str) -> Lowering | None:
@@ -13,18 +13,15 @@ def lowering_of(op: str) -> Lowering | None:
     computed = COMPUTED.get(op)
     if computed is not None:
         return computed
-    kinds = FIXED.get(op)
-    if kinds is None and op in NOT_IMPORTED:
-        kinds = ("NotImported",)
-    return None if kinds is None else _fixed(kinds)
+    kind = fixed().get(op) or ("NoLayer" if op in without_layer() else None)
+    return None if kind is None else _always(kind)
 
 
-def _fixed(kinds: tuple[str, ...]) -> Lowering:
-    def lower_fixed(view: NodeView) -> tuple[Layer, ...]:
-        facts = PlainFacts(view, len(view.xs) if view.xs is not None else 4)
-        return tuple(Layer(kind, facts) for kind in kinds)
+def _always(kind: str) -> Lowering:
+    def lower_always(view: NodeView) -> tuple[Layer, ...]:
+        return (Layer(kind, PlainFacts(view, len(view.xs) if view.xs is not None else 4)),)
 
-    return lower_fixed
+    return lower_always
 
 
 def lower(view: NodeView) -> tuple[Layer, ...]:

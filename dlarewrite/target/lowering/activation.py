@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlarewrite.ir.view import is_float, shape
+from dlarewrite.ir.view import dtype, is_float, shape
 from dlarewrite.target.constness import value
 from dlarewrite.target.facts import ActivationFacts, Layer, NodeView, PairFacts, SlopeFacts
 
@@ -37,7 +37,7 @@ def clip(view: NodeView) -> tuple[Layer, ...]:
                 bounds.append(missing)
                 continue
             held = value(tensor)
-            if held is None or not is_float(view.x):
+            if held is None or not (is_float(view.x) or dtype(view.x) is None):
                 return _as_elementwise(view)
             bounds.append(float(held.reshape(-1)[0]))
         low, high = bounds
@@ -89,6 +89,4 @@ def prelu(view: NodeView) -> tuple[Layer, ...]:
     slopes = shape(view.input(1))
     if view.xs is None or slopes is None:
         return (Layer("ParametricReLU", None),)
-    return (
-        Layer("ParametricReLU", SlopeFacts(view, len(view.xs), view.xs, slopes, view.const.tensor(view.input(1)))),
-    )
+    return (Layer("ParametricReLU", SlopeFacts(view, len(view.xs), view.xs, slopes, view.const.tensor(view.input(1)))),)

@@ -34,7 +34,7 @@ def convolution(view: NodeView) -> tuple[Layer, ...]:
     weights = view.input(1)
     form = shape(weights)
     group = int(view.attr("group", 1))
-    channels, maps = (form[1] * group, form[0]) if form else (0, 0)
+    channels, maps = (form[1] * group, form[0]) if form else (-1, -1)
     facts = _window(view, channels=channels, maps=maps, constant=_constant(view))
     layer = Layer("Convolution", facts)
     if form is not None and len(form) == 3:
@@ -46,7 +46,7 @@ def deconvolution(view: NodeView) -> tuple[Layer, ...]:
     """ConvTranspose is a Deconvolution."""
     form = shape(view.input(1))
     group = int(view.attr("group", 1))
-    channels, maps = (form[0], form[1] * group) if form else (0, 0)
+    channels, maps = (form[0], form[1] * group) if form else (-1, -1)
     return (Layer("Deconvolution", _window(view, channels=channels, maps=maps, constant=_constant(view))),)
 
 
@@ -61,7 +61,7 @@ def max_pool(view: NodeView) -> tuple[Layer, ...]:
 
 
 def average_pool(view: NodeView) -> tuple[Layer, ...]:
-    """AveragePool is a Pooling of type AVERAGE; count_include_pad = 0 sets TensorRT's exclusive counting, pads or not."""
+    """AveragePool is a Pooling of type AVERAGE; count_include_pad = 0 sets exclusive counting, pads or not."""
     facts = _pool(view, exclusive=not view.attr("count_include_pad", 0))
     if facts is not None and facts.exclusive and (any(facts.begin) or any(facts.end)):
         return (Layer("Pooling.AVERAGE_EXCLUSIVE", facts),)
@@ -69,5 +69,5 @@ def average_pool(view: NodeView) -> tuple[Layer, ...]:
 
 
 def _pool(view: NodeView, *, exclusive: bool) -> WindowFacts | None:
-    channels = view.xs[1] if view.xs and len(view.xs) > 1 else 0
+    channels = view.xs[1] if view.xs and len(view.xs) > 1 else -1
     return _window(view, channels=channels, maps=channels, constant=True, exclusive=exclusive)

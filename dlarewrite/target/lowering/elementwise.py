@@ -59,7 +59,7 @@ def _pair(view: NodeView, a: gs.Tensor, b: gs.Tensor, operation: str = "") -> La
     left = first if len(first) == rank else (1,) * (rank - len(first)) + first
     right = second if len(second) == rank else (1,) * (rank - len(second)) + second
     a_constant, b_constant = view.const.tensor(a), view.const.tensor(b)
-    out = left if left == right else tuple(y if x == 1 else x for x, y in zip(left, right))
+    out = left if left == right else tuple(y if x == 1 else x for x, y in zip(left, right, strict=True))
     if a_constant != b_constant and view.op in _SCALES and not (a_constant and op == "SUB"):
         data, constant = (right, left) if a_constant else (left, right)
         mode = scale_mode(constant, data) if data == out else ""
@@ -69,7 +69,7 @@ def _pair(view: NodeView, a: gs.Tensor, b: gs.Tensor, operation: str = "") -> La
 
 
 def scale_mode(constant: Shape, data: Shape) -> str:
-    """Which Scale mode a constant of this (aligned) shape has beside data: uniform, channel, elementwise, or "" for none."""
+    """The Scale mode of a constant of this (aligned) shape beside data: uniform, channel, elementwise, or ""."""
     if all(n == 1 for n in constant):
         return "uniform"
     if len(data) < 3 or any(n != 1 for n in constant[:-3]):

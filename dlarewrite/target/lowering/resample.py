@@ -38,6 +38,6 @@ def _scales(view: NodeView, rank: int, old: bool) -> tuple[str, tuple[float, ...
     if axes is None:
         return "scales", given
     scales = [1.0] * rank
-    for where, factor in zip(axes, given):
+    for where, factor in zip(axes, given, strict=True):
         scales[axis(int(where), rank)] = factor
     return "scales", tuple(scales)

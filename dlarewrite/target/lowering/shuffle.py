@@ -23,12 +23,12 @@ def concat(view: NodeView) -> tuple[Layer, ...]:
 def slices(view: NodeView) -> tuple[Layer, ...]:
     """Slice is a Slice; starts, ends, axes and steps are attributes before opset 10."""
     if view.xs is None:
-        return (Layer("Slice", None),)
+        return (Layer("Slice.STRICT_BOUNDS", None),)
     rank = len(view.xs)
     if view.opset < 10:
         count = len(view.attr("starts", ()))
         axes = tuple(axis(int(a), rank) for a in view.attr("axes", range(count)))
-        return (Layer("Slice", SliceFacts(view, rank, _cut(view, axes), (1,) * count, True, "STRICT_BOUNDS")),)
+        return (Layer("Slice.STRICT_BOUNDS", SliceFacts(view, rank, _cut(view, axes), (1,) * count, True, "")),)
     known = all(view.const.tensor(view.input(i)) for i in range(1, 5) if view.input(i) is not None)
     starts, held_axes, held_steps = value(view.input(1)), value(view.input(3)), value(view.input(4))
     if view.input(3) is None:
@@ -37,8 +37,8 @@ def slices(view: NodeView) -> tuple[Layer, ...]:
         axes = tuple(axis(int(a), rank) for a in held_axes.reshape(-1)) if held_axes is not None else ()
     steps = tuple(int(s) for s in held_steps.reshape(-1)) if held_steps is not None else (1,) * len(axes)
     if view.ys is not None and len(view.ys) == rank:
-        return (Layer("Slice", SliceFacts(view, rank, _cut(view, tuple(range(rank))), steps, known, "STRICT_BOUNDS")),)
-    return (Layer("Slice", SliceFacts(view, rank, axes, steps, known, "STRICT_BOUNDS")),)
+        return (Layer("Slice.STRICT_BOUNDS", SliceFacts(view, rank, _cut(view, tuple(range(rank))), steps, known, "")),)
+    return (Layer("Slice.STRICT_BOUNDS", SliceFacts(view, rank, axes, steps, known, "")),)
 
 
 def _cut(view: NodeView, axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -52,13 +52,13 @@ def _cut(view: NodeView, axes: tuple[int, ...]) -> tuple[int, ...]:
 def split(view: NodeView) -> tuple[Layer, ...]:
     """Split is one Slice per output."""
     if view.xs is None:
-        return (Layer("Slice", None),)
+        return (Layer("Slice.STRICT_BOUNDS", None),)
     rank = len(view.xs)
     where = axis(int(view.attr("axis", 0)), rank)
     sizes = view.input(1)
     known = sizes is None or view.const.tensor(sizes)
     cut = (where,) if len(view.node.outputs) > 1 else ()
-    return (Layer("Slice", SliceFacts(view, rank, cut, (1,), known, "STRICT_BOUNDS")),)
+    return (Layer("Slice.STRICT_BOUNDS", SliceFacts(view, rank, cut, (1,), known, "")),)
 
 
 def pad(view: NodeView) -> tuple[Layer, ...]:

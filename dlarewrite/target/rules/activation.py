@@ -7,42 +7,39 @@ import functools
 from dlarewrite.target.facts import ActivationFacts, SlopeFacts
 from dlarewrite.target.limits import AtLeast, Between, Equals, Must
 from dlarewrite.target.rule import INT8_ONLY, MATRIX_LIMIT, SINCE_84, Rule, Scope
+from dlarewrite.target.rules.shared import rank
 from dlarewrite.target.verdict import Evidence
 
 
-def rank(facts: ActivationFacts) -> tuple[int, ...]:
-    return (facts.rank,)
-
-
-def low(facts: ActivationFacts) -> tuple[float, ...]:
+def _low(facts: ActivationFacts) -> tuple[float, ...]:
     return (facts.low,)
 
 
-def high(facts: ActivationFacts) -> tuple[float, ...]:
+def _high(facts: ActivationFacts) -> tuple[float, ...]:
     return (facts.high,)
 
 
-def alpha(facts: ActivationFacts) -> tuple[float, ...]:
+def _alpha(facts: ActivationFacts) -> tuple[float, ...]:
     return (facts.alpha,)
 
 
-def slopes(facts: SlopeFacts) -> tuple[str, ...]:
+def _slopes(facts: SlopeFacts) -> tuple[str, ...]:
     return ("" if facts.constant else "computed at run time",)
 
 
-def slope_rank(facts: SlopeFacts) -> tuple[str, ...]:
+def _slope_rank(facts: SlopeFacts) -> tuple[str, ...]:
     return ("" if len(facts.slopes) == facts.rank else f"{len(facts.slopes)} beside {facts.rank}",)
 
 
-def slope_shape(facts: SlopeFacts) -> tuple[str, ...]:
+def _slope_shape(facts: SlopeFacts) -> tuple[str, ...]:
     aligned = (1,) * (facts.rank - len(facts.slopes)) + facts.slopes
-    fits = all(s in (1, n) for s, n in zip(aligned, facts.data))
+    fits = all(s in (1, n) for s, n in zip(aligned, facts.data, strict=True))
     return ("" if fits else f"{facts.slopes} beside {facts.data}",)
 
 
 _D = Evidence.DOCUMENTED
 _ALL = ("Relu", "Sigmoid", "Tanh", "LeakyRelu", "Clip")
-_OTHER = "Elu Selu Celu HardSigmoid HardSwish Softplus Softsign ThresholdedRelu Gelu Mish".split()
+_OTHER = "Elu Selu Celu HardSigmoid HardSwish Softplus Softsign ThresholdedRelu Gelu Mish"
 _activation = functools.partial(Rule, layer="Activation", ops=_ALL)
 _prelu = functools.partial(Rule, layer="ParametricReLU", ops=("PRelu",), profiles=SINCE_84)
 
@@ -75,7 +72,7 @@ RULES = (
         ops=("Clip",),
         quantity=("lower bound",),
         limit=Equals(0),
-        measure=low,
+        measure=_low,
         evidence=_D,
         sources=("OPS",),
         cure="clip-bounds",
@@ -88,7 +85,7 @@ RULES = (
         ops=("Clip",),
         quantity=("upper bound",),
         limit=Between(1, 127),
-        measure=high,
+        measure=_high,
         evidence=_D,
         sources=("N86", "OPS"),
         cure="clip-bounds",
@@ -101,7 +98,7 @@ RULES = (
         ops=("LeakyRelu",),
         quantity=("slope",),
         limit=AtLeast(0),
-        measure=alpha,
+        measure=_alpha,
         evidence=_D,
         sources=("N86",),
         cure="leaky-forms",
@@ -122,7 +119,7 @@ RULES = (
     _activation(
         id="ACT-OTHER",
         title="Other activations run on the GPU",
-        ops=tuple(_OTHER),
+        ops=tuple(_OTHER.split()),
         quantity=("layer",),
         limit=MATRIX_LIMIT,
         evidence=_D,
@@ -135,7 +132,7 @@ RULES = (
         title="Slopes of a PRelu are constant",
         quantity=("slopes",),
         limit=Must("build-time constants"),
-        measure=slopes,
+        measure=_slopes,
         evidence=_D,
         sources=("HDR", "N86"),
         cure="leaky-forms",
@@ -146,20 +143,20 @@ RULES = (
         title="Slopes of a PRelu have the input's rank",
         quantity=("rank of the slopes",),
         limit=Must("that of the input"),
-        measure=slope_rank,
+        measure=_slope_rank,
         evidence=_D,
         effect="uncertain",
         sources=("N86", "OT"),
         cure="const-operand",
-        explanation="The parser adds the missing dimensions by a Shuffle on the constant, which is folded, it is inferred; "
-        "slopes written with the input's rank need none.",
+        explanation="The parser adds the missing dimensions by a Shuffle on the constant; that this is folded is "
+        "inferred. Slopes written with the input's rank need none.",
     ),
     _prelu(
         id="PRELU-SHAPE",
         title="Shape of a PRelu's slopes",
         quantity=("slopes",),
         limit=Must("as large as the input, or 1, in every dimension"),
-        measure=slope_shape,
+        measure=_slope_shape,
         evidence=_D,
         sources=("OPS",),
         cure="leaky-forms",

@@ -5,66 +5,55 @@ from __future__ import annotations
 import functools
 import operator
 
-from dlarewrite.target.facts import MatrixFacts, WindowFacts
+from dlarewrite.target.facts import WindowFacts
 from dlarewrite.target.limits import AtMost, Below, Between, Equals, MultipleOf, Must
-from dlarewrite.target.rule import ALL, INT8_ONLY, MATRIX_LIMIT, Rule, Scope
+from dlarewrite.target.rule import ALL, INT8_ONLY, Rule, Scope
+from dlarewrite.target.rules.shared import PADS, group, pads, spatial
 from dlarewrite.target.verdict import Evidence
 
 _BANKS, _ENTRIES_PER_BANK, _BANK_BYTES = 16, 256, 32768
 
 
-def spatial(facts: WindowFacts) -> tuple[int, ...]:
-    return (len(facts.kernel),)
-
-
-def pads(facts: WindowFacts) -> tuple[int, ...]:
-    return facts.begin + facts.end
-
-
-def pads_against_reach(facts: WindowFacts) -> tuple[tuple[int, int], ...]:
+def _pads_against_reach(facts: WindowFacts) -> tuple[tuple[int, int], ...]:
     """Each pad with the kernel's extent, dilation counted: beyond it no reading of the rule allows a pad."""
     if not any(facts.begin) and not any(facts.end):
         return ()
-    reach = tuple((k - 1) * d + 1 for k, d in zip(facts.kernel, facts.dilations))
-    return tuple(zip(facts.begin + facts.end, reach * 2))
+    reach = tuple((k - 1) * d + 1 for k, d in zip(facts.kernel, facts.dilations, strict=True))
+    return tuple(zip(facts.begin + facts.end, reach * 2, strict=True))
 
 
-def pads_against_kernel(facts: WindowFacts) -> tuple[tuple[int, int], ...]:
+def _pads_against_kernel(facts: WindowFacts) -> tuple[tuple[int, int], ...]:
     """Each pad with the kernel as written, for dilated kernels only."""
     if all(d == 1 for d in facts.dilations):
         return ()
-    reach = tuple((k - 1) * d + 1 for k, d in zip(facts.kernel, facts.dilations)) * 2
-    pairs = zip(facts.begin + facts.end, facts.kernel * 2, reach)
+    reach = tuple((k - 1) * d + 1 for k, d in zip(facts.kernel, facts.dilations, strict=True)) * 2
+    pairs = zip(facts.begin + facts.end, facts.kernel * 2, reach, strict=True)
     return tuple((pad, kernel) if pad < whole else (0, kernel) for pad, kernel, whole in pairs)
 
 
-def uneven(facts: WindowFacts) -> tuple[str, ...]:
+def _uneven(facts: WindowFacts) -> tuple[str, ...]:
     if facts.begin == facts.end:
         return ()
     return (f"{facts.begin} before and {facts.end} after",)
 
 
-def maps(facts: WindowFacts) -> tuple[int, ...]:
-    return (facts.maps,) if facts.maps else ()
+def _maps(facts: WindowFacts) -> tuple[int, ...]:
+    return (facts.maps,) if facts.maps >= 0 else ()
 
 
-def group(facts: WindowFacts) -> tuple[int, ...]:
-    return (facts.group,)
-
-
-def channels_per_group(facts: WindowFacts) -> tuple[int, ...]:
+def _channels_per_group(facts: WindowFacts) -> tuple[int, ...]:
     if facts.group == 1 or facts.group == facts.channels:
         return ()
     return (facts.channels // facts.group, facts.maps // facts.group)
 
 
-def weights(facts: WindowFacts) -> tuple[str, ...]:
+def _weights(facts: WindowFacts) -> tuple[str, ...]:
     return ("" if facts.constant else "computed at run time",)
 
 
-def banks(facts: WindowFacts) -> tuple[int, ...]:
-    """Banks of the convolution buffer that one kernel and the input rows it spans take; empty where shapes are unknown."""
-    if len(facts.kernel) != 2 or not facts.channels or not facts.width:
+def _banks(facts: WindowFacts) -> tuple[int, ...]:
+    """Banks of the convolution buffer that one kernel and the input rows it spans take; empty where unknown."""
+    if len(facts.kernel) != 2 or facts.channels <= 0 or not facts.width:
         return ()
     channel_bytes = facts.channels // facts.group * facts.view.element_bytes
     rows, columns = facts.kernel
@@ -74,45 +63,24 @@ def banks(facts: WindowFacts) -> tuple[int, ...]:
     return (-(-weight_bytes // _BANK_BYTES) - (-entries * reach // _ENTRIES_PER_BANK),)
 
 
-def doubtful_banks(facts: WindowFacts) -> tuple[int, ...]:
+def _doubtful_banks(facts: WindowFacts) -> tuple[int, ...]:
     """The banks where the formula allows them: the refusal beyond is CONV-CBUF's."""
-    count = banks(facts)
+    count = _banks(facts)
     return count if count and count[0] <= _BANKS else ()
 
 
-def for_spatial(facts: WindowFacts) -> str:
+def _for_spatial(facts: WindowFacts) -> str:
     return {1: "conv1d", 3: "conv3d"}.get(len(facts.kernel), "")
 
 
-def features(facts: MatrixFacts) -> tuple[int, ...]:
-    return (facts.features, facts.maps)
-
-
-def as_convolution(facts: MatrixFacts) -> tuple[str, ...]:
-    if facts.batched:
-        return ("a batch of matrices",)
-    return ("a product whose first operand is transposed",) if facts.turned else ("",)
-
-
-def around(facts: MatrixFacts) -> tuple[str, ...]:
-    """Always a finding: the layer itself is legal, the shuffles that its rank asks for are not."""
-    return (f"{facts.rank} dimensions",) if facts.rank < 4 else ("the features in the last dimension",)
-
-
-def for_matrix(facts: MatrixFacts) -> str:
-    return "gemm-to-conv" if facts.rank <= 2 else "matmul-tokens"
-
-
 _D, _I, _L = Evidence.DOCUMENTED, Evidence.INFERRED, Evidence.LOG
-PADS = ("top pad", "left pad", "bottom pad", "right pad")
 _CBUF_TEXT = (
     "wtBanks = ceil(roundUp(C*kh*kw*B, 128) / 32768); entries = ceil(ceil(C*B/32) * W / 4); dataBanks = "
-    "ceil(entries * ((kh-1)*dilation_h + 1) / 256). C: input channels per group, W: input width, B: bytes of an element "
-    "(FP16 2, INT8 1). The buffer has 16 banks of 256 entries of 128 bytes."
+    "ceil(entries * ((kh-1)*dilation_h + 1) / 256). C: input channels per group, W: input width, B: bytes of an "
+    "element (FP16 2, INT8 1). The buffer has 16 banks of 256 entries of 128 bytes."
 )
 
 _conv = functools.partial(Rule, layer="Convolution", ops=("Conv",))
-_matrix = functools.partial(Rule, layer="MatrixMultiply.CONSTANT", ops=("Gemm", "MatMul"))
 
 RULES = (
     _conv(
@@ -124,7 +92,7 @@ RULES = (
         evidence=_D,
         sources=("LAT", "N86"),
         cure="conv1d conv3d",
-        choose=for_spatial,
+        choose=_for_spatial,
         explanation="A 1-D convolution is wrapped in Shuffles by TensorRT's parser, which run on the GPU.",
     ),
     _conv(
@@ -163,18 +131,18 @@ RULES = (
         title="Convolution padding is smaller than the kernel",
         quantity=PADS,
         limit=Below("kernel of its axis"),
-        measure=pads_against_reach,
+        measure=_pads_against_reach,
         evidence=_D,
         sources=("HDR", "N86"),
         cure="conv-pads",
-        explanation="The second half of CONV-PAD, held against the dilated kernel: beyond it every reading forbids a pad.",
+        explanation="The second half of CONV-PAD, held against the dilated kernel: beyond that no reading allows it.",
     ),
     _conv(
         id="CONV-PAD-KDIL",
         title="Padding of a dilated convolution is smaller than the undilated kernel",
         quantity=PADS,
         limit=Below("undilated kernel of its axis"),
-        measure=pads_against_kernel,
+        measure=_pads_against_kernel,
         evidence=_I,
         effect="uncertain",
         sources=("HDR", "here"),
@@ -186,7 +154,7 @@ RULES = (
         title="Convolution padding differs before and after",
         quantity=("padding",),
         limit=Must("the same before and after to be sure (each side has a documented setter of its own)"),
-        measure=uneven,
+        measure=_uneven,
         evidence=_I,
         effect="note",
         sources=("HDR", "here"),
@@ -206,7 +174,7 @@ RULES = (
         title="Convolution output channels",
         quantity=("output channels",),
         limit=Between(1, 8192),
-        measure=maps,
+        measure=_maps,
         evidence=_D,
         sources=("HDR",),
         cure="conv-maps",
@@ -228,7 +196,7 @@ RULES = (
         title="Channels per group of an INT8 grouped convolution",
         quantity=("input channels per group", "output channels per group"),
         limit=MultipleOf(4),
-        measure=channels_per_group,
+        measure=_channels_per_group,
         evidence=_I,
         effect="uncertain",
         sources=("HDR", "DLASW"),
@@ -243,7 +211,7 @@ RULES = (
         ops=("Conv", "ConvTranspose"),
         quantity=("weights and bias",),
         limit=Must("build-time constants"),
-        measure=weights,
+        measure=_weights,
         evidence=_I,
         effect="uncertain",
         sources=("OT", "here"),
@@ -252,9 +220,9 @@ RULES = (
     _conv(
         id="CONV-CBUF",
         title="Convolution fits the convolution buffer",
-        quantity=("convolution buffer need in banks",),
+        quantity=("convolution-buffer banks",),
         limit=AtMost(_BANKS),
-        measure=banks,
+        measure=_banks,
         evidence=_D,
         sources=("CN84", "DLASW"),
         cure="conv-cbuf",
@@ -263,15 +231,15 @@ RULES = (
     _conv(
         id="CONV-CBUF-WARN",
         title="Convolution leaves the convolution buffer half empty",
-        quantity=("convolution buffer need in banks",),
+        quantity=("convolution-buffer banks",),
         limit=AtMost(8),
-        measure=doubtful_banks,
+        measure=_doubtful_banks,
         evidence=_I,
         effect="uncertain",
         sources=("CN84", "#3499", "#3211"),
         cure="conv-cbuf",
-        explanation="Orin's compiler (8.5.2) refused a convolution that the published formula gives 9 banks in INT8 and 16 "
-        "in FP16; the formula is too optimistic there. " + _CBUF_TEXT,
+        explanation="Orin's compiler (8.5.2) refused a convolution that the published formula gives 9 banks in INT8"
+        " and 16 in FP16; the formula is too optimistic there. " + _CBUF_TEXT,
     ),
     _conv(
         id="CONV-HWC4-PREC",
@@ -293,54 +261,5 @@ RULES = (
         profiles=ALL - {"O114"},
         precisions=INT8_ONLY,
         scope=Scope.CAVEAT,
-    ),
-    _matrix(
-        id="FC-CONST",
-        title="A matrix product with a constant is a 1x1 convolution",
-        quantity=("product",),
-        limit=Must("one of an activation with one constant matrix"),
-        measure=as_convolution,
-        evidence=_D,
-        sources=("DLASW",),
-        cure="gemm-to-conv",
-        choose=for_matrix,
-        explanation="TensorRT re-expresses Gemm and MatMul with a constant second operand as a 1x1 convolution.",
-    ),
-    _matrix(
-        id="FC-FEATURES",
-        title="Features of a matrix product",
-        quantity=("input features", "output features"),
-        limit=Between(1, 8192),
-        measure=features,
-        evidence=_D,
-        sources=("HDR", "LAT"),
-        cure="gemm-to-conv",
-        choose=for_matrix,
-        explanation="GEN-DIM and CONV-OUTMAPS, applied to the convolution that stands for the product.",
-    ),
-    _matrix(
-        id="FC-RESHAPE",
-        title="A matrix product on less than four dimensions has Shuffles beside it",
-        quantity=("input",),
-        limit=Must("[N, C, 1, 1] to need no Shuffle beside the layer"),
-        measure=around,
-        evidence=_L,
-        effect="uncertain",
-        sources=("TUT", "KR"),
-        cure="gemm-to-conv matmul-tokens",
-        choose=for_matrix,
-        explanation="The layer itself was seen as a DLA node of its own; the Shuffles around it ran on the GPU.",
-    ),
-    Rule(
-        id="MM-ACT",
-        title="A matrix product of two activations runs on the GPU",
-        layer="MatrixMultiply.ACTIVATIONS, Einsum, Attention",
-        ops=("MatMul", "Gemm", "Einsum", "Attention"),
-        quantity=("layer",),
-        limit=MATRIX_LIMIT,
-        evidence=_D,
-        sources=("DLASW",),
-        cure="einsum",
-        scope=Scope.MATRIX,
     ),
 )

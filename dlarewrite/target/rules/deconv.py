@@ -8,45 +8,45 @@ import operator
 from dlarewrite.target.facts import WindowFacts
 from dlarewrite.target.limits import Between, Equals, Must, NotSquareBetween, WindowPair
 from dlarewrite.target.rule import SINCE_84, Rule, Scope
-from dlarewrite.target.rules.conv import PADS, group, spatial
+from dlarewrite.target.rules.shared import PADS, group, spatial
 from dlarewrite.target.verdict import Evidence
 
 _LONG = (64, 96, 128)
 
 
-def effective_pads(facts: WindowFacts) -> tuple[int, ...]:
+def _effective_pads(facts: WindowFacts) -> tuple[int, ...]:
     """The pads that are left after the parser has taken output_padding off the end ones, none below 0."""
     if not facts.extra:
         return facts.begin + facts.end
-    return facts.begin + tuple(max(end - extra, 0) for end, extra in zip(facts.end, facts.extra))
+    return facts.begin + tuple(max(end - extra, 0) for end, extra in zip(facts.end, facts.extra, strict=True))
 
 
-def absorbed(facts: WindowFacts) -> tuple[str, ...]:
+def _absorbed(facts: WindowFacts) -> tuple[str, ...]:
     if not any(facts.extra):
         return ()
-    short = any(end < extra for end, extra in zip(facts.end, facts.extra))
+    short = any(end < extra for end, extra in zip(facts.end, facts.extra, strict=True))
     return (f"{facts.extra} with end pads {facts.end}" + (", which it exceeds" if short else ""),)
 
 
-def kernel_pair(facts: WindowFacts) -> tuple[tuple[int, ...], ...]:
+def _kernel_pair(facts: WindowFacts) -> tuple[tuple[int, ...], ...]:
     return (facts.kernel,) if len(facts.kernel) == 2 else ()
 
 
-def stride_pair(facts: WindowFacts) -> tuple[tuple[int, ...], ...]:
+def _stride_pair(facts: WindowFacts) -> tuple[tuple[int, ...], ...]:
     return (facts.strides,) if len(facts.kernel) == 2 else ()
 
 
-def both_pairs(facts: WindowFacts) -> tuple[tuple[int, ...], ...]:
+def _both_pairs(facts: WindowFacts) -> tuple[tuple[int, ...], ...]:
     return (facts.kernel, facts.strides) if len(facts.kernel) == 2 else ()
 
 
-def channels(facts: WindowFacts) -> tuple[int, ...]:
-    return (facts.channels, facts.maps) if facts.maps else ()
+def _channels(facts: WindowFacts) -> tuple[int, ...]:
+    return (facts.channels, facts.maps) if facts.maps >= 0 else ()
 
 
-def overlap(facts: WindowFacts) -> tuple[int, ...]:
+def _overlap(facts: WindowFacts) -> tuple[int, ...]:
     """Kernel less stride of each axis: positive where windows overlap, negative where they leave gaps."""
-    return tuple(k - s for k, s in zip(facts.kernel, facts.strides))
+    return tuple(k - s for k, s in zip(facts.kernel, facts.strides, strict=True))
 
 
 _D = Evidence.DOCUMENTED
@@ -69,7 +69,7 @@ RULES = (
         title="Deconvolution padding is zero",
         quantity=PADS,
         limit=Equals(0),
-        measure=effective_pads,
+        measure=_effective_pads,
         evidence=_D,
         sources=("HDR", "LAT", "N86"),
         cure="deconv-pads",
@@ -100,7 +100,7 @@ RULES = (
         title="Deconvolution kernel size",
         quantity=("kernel",),
         limit=WindowPair(32, _LONG),
-        measure=kernel_pair,
+        measure=_kernel_pair,
         evidence=_D,
         sources=("HDR", "N86"),
     ),
@@ -109,7 +109,7 @@ RULES = (
         title="Deconvolution stride",
         quantity=("stride",),
         limit=WindowPair(32, _LONG),
-        measure=stride_pair,
+        measure=_stride_pair,
         evidence=_D,
         sources=("HDR",),
     ),
@@ -118,7 +118,7 @@ RULES = (
         title="Square deconvolution kernels and strides of 23 to 32 are switched off",
         quantity=("kernel", "stride"),
         limit=NotSquareBetween(23, 32),
-        measure=both_pairs,
+        measure=_both_pairs,
         evidence=_D,
         sources=("N86", "CN84"),
         profiles=SINCE_84,
@@ -130,7 +130,7 @@ RULES = (
         title="Deconvolution stride equals the kernel",
         quantity=("kernel height less stride", "kernel width less stride"),
         limit=Equals(0),
-        measure=overlap,
+        measure=_overlap,
         evidence=_D,
         sources=("HDR@8.2.1",),
         profiles=frozenset({"X82"}),
@@ -142,7 +142,7 @@ RULES = (
         title="Deconvolution channels",
         quantity=("input channels", "output channels"),
         limit=Between(1, 8192),
-        measure=channels,
+        measure=_channels,
         evidence=_D,
         sources=("N86", "HDR"),
     ),
@@ -151,7 +151,7 @@ RULES = (
         title="Deconvolution output padding",
         quantity=("output_padding",),
         limit=Must("0 to be sure (the parser takes it off the end pads, or adds a Slice and a bias)"),
-        measure=absorbed,
+        measure=_absorbed,
         evidence=Evidence.INFERRED,
         effect="uncertain",
         sources=("OT", "here"),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 
-from dlarewrite.ir.view import consumers, is_op
 from dlarewrite.target.facts import PairFacts
 from dlarewrite.target.limits import AtLeast, Must
+from dlarewrite.target.lowering.elementwise import scale_mode
 from dlarewrite.target.rule import (
     FP16_ONLY,
     INT8_ONLY,
     MATRIX_LIMIT,
-    ORIN,
     SINCE_10,
     SINCE_8612,
     XAVIER,
@@ -20,72 +19,48 @@ from dlarewrite.target.rule import (
 )
 from dlarewrite.target.verdict import Evidence
 
-_ARITHMETIC = "ElementWise.SUM, ElementWise.SUB, ElementWise.PROD, ElementWise.MAX, ElementWise.MIN, ElementWise.DIV, ElementWise.POW"
+_ARITHMETIC = ", ".join(f"ElementWise.{op}" for op in ("SUM", "SUB", "PROD", "MAX", "MIN", "DIV", "POW"))
 _COMPARISONS = "ElementWise.EQUAL, ElementWise.GREATER, ElementWise.LESS"
 
 
-def rank(facts: PairFacts) -> tuple[int, ...]:
-    """The ranks of the operands that are activations."""
-    constant = (facts.a_constant, facts.b_constant)
-    return tuple(r for r, known in zip(facts.ranks, constant) if not known)
+def _rank(facts: PairFacts) -> tuple[int, ...]:
+    """The smallest rank of the operands that are activations."""
+    a, b = facts.ranks
+    return (b if facts.a_constant else a if facts.b_constant else min(a, b),)
 
 
-def broadcast(facts: PairFacts) -> tuple[str, ...]:
-    if facts.a == facts.b or facts.a_constant or facts.b_constant:
+def _broadcast(facts: PairFacts) -> tuple[str, ...]:
+    if facts.a == facts.b or facts.a_constant or facts.b_constant or len(facts.out) < 4:
         return ()
     return (f"{list(facts.a)} and {list(facts.b)}",)
 
 
-def constant_operand(facts: PairFacts) -> tuple[str, ...]:
+def _constant_operand(facts: PairFacts) -> tuple[str, ...]:
     """A constant that no Scale takes; subtracting from a full constant is an element-wise layer like any other."""
-    if not (facts.a_constant or facts.b_constant):
+    if not (facts.a_constant or facts.b_constant) or len(facts.out) < 4:
         return ()
     constant, data = (facts.a, facts.b) if facts.a_constant else (facts.b, facts.a)
-    scale = all(n == 1 for n in constant) or (
-        len(data) >= 3
-        and all(n == 1 for n in constant[:-3])
-        and (constant[-3:] == data[-3:] or constant[-3:] == (data[-3], 1, 1))
-    )
-    if data == facts.out and (facts.op in ("DIV", "POW") or (facts.op == "SUB" and facts.a_constant)) and scale:
+    own_layer = facts.op in ("DIV", "POW") or (facts.op == "SUB" and facts.a_constant)
+    if own_layer and data == facts.out and scale_mode(constant, data):
         return ()
     return (f"{list(constant)} beside {list(data)}",)
 
 
-def minuend(facts: PairFacts) -> tuple[str, ...]:
+def _minuend(facts: PairFacts) -> tuple[str, ...]:
     return ("constant",) if facts.a_constant and facts.op == "SUB" else ()
 
 
-def divisor(facts: PairFacts) -> tuple[str, ...]:
+def _divisor(facts: PairFacts) -> tuple[str, ...]:
     return ("" if facts.b_constant else "an FP16 activation",)
 
 
-def exponent(facts: PairFacts) -> tuple[str, ...]:
+def _exponent(facts: PairFacts) -> tuple[str, ...]:
     if not facts.b_constant:
         return ("computed at run time",)
     return ("" if all(n == 1 for n in facts.b) else f"of shape {list(facts.b)}",)
 
 
-def goes_to_cast(facts: PairFacts) -> tuple[str, ...]:
-    out = facts.view.y
-    readers = consumers(out) if out is not None else ()
-    if readers and all(is_op(reader, "Cast") for reader in readers):
-        return ("",)
-    return (", ".join(reader.op for reader in readers) or "a graph output",)
-
-
-def comparison_shapes(facts: PairFacts) -> tuple[str, ...]:
-    a, b = facts.a, facts.b
-    if a == b or len(facts.out) != 4:
-        return ("",)
-    for small, large in ((a, b), (b, a)):
-        if large == facts.out and small[2:] == (1, 1) and small[0] == large[0] and small[1] in (1, large[1]):
-            return ("",)
-        if all(n == 1 for n in small) and large == facts.out:
-            return ("",)
-    return (f"{list(a)} and {list(b)}",)
-
-
-def for_constant(facts: PairFacts) -> str:
+def _for_constant(facts: PairFacts) -> str:
     if facts.op in ("MAX", "MIN"):
         return "clip-bounds" if all(n == 1 for n in (facts.b if facts.b_constant else facts.a)) else ""
     if facts.op in ("DIV", "POW"):
@@ -96,9 +71,6 @@ def for_constant(facts: PairFacts) -> str:
 _D, _I = Evidence.DOCUMENTED, Evidence.INFERRED
 _LIST = ("Add", "Sub", "Mul", "Max", "Sum")
 _ew = functools.partial(Rule, layer=_ARITHMETIC, ops=(*_LIST, "Min", "Div", "Pow", "Mean"))
-_cmp = functools.partial(
-    Rule, layer=_COMPARISONS, ops=("Equal", "Greater", "Less", "GreaterOrEqual", "LessOrEqual"), profiles=ORIN
-)
 
 RULES = (
     _ew(
@@ -146,7 +118,7 @@ RULES = (
         ops=("Sub",),
         quantity=("first operand",),
         limit=Must("an activation to be a Scale"),
-        measure=minuend,
+        measure=_minuend,
         evidence=_I,
         effect="note",
         sources=("LAT", "here"),
@@ -164,7 +136,7 @@ RULES = (
         sources=("OPS", "DLASW"),
         cure="div-pow-by-const",
         scope=Scope.MATRIX,
-        explanation="On Orin from 8.6.12 and 10.x on, with at most one constant operand; JetPack 6.0 (8.6.2) refuses it.",
+        explanation="On Orin from 8.6.12 and 10.x on, at most one operand constant; JetPack 6.0 (8.6.2) refuses it.",
     ),
     _ew(
         id="EW-DIV-TYPES",
@@ -173,7 +145,7 @@ RULES = (
         ops=("Div",),
         quantity=("divisor",),
         limit=Must("INT8 or an FP32 constant"),
-        measure=divisor,
+        measure=_divisor,
         evidence=Evidence.REMEMBERED,
         effect="uncertain",
         sources=("guide",),
@@ -187,7 +159,7 @@ RULES = (
         ops=("Pow",),
         quantity=("exponent",),
         limit=Must("a constant with one element"),
-        measure=exponent,
+        measure=_exponent,
         evidence=_D,
         sources=("OPS",),
         profiles=SINCE_8612,
@@ -198,10 +170,10 @@ RULES = (
     _ew(
         id="EW-2D",
         title="Element-wise operands have two spatial dimensions",
-        layer="ElementWise",
-        quantity=("number of dimensions of the first activation", "number of dimensions of the second activation"),
+        layer=f"{_ARITHMETIC}, {_COMPARISONS}",
+        quantity=("number of dimensions of an operand",),
         limit=AtLeast(4),
-        measure=rank,
+        measure=_rank,
         evidence=_D,
         sources=("LAT",),
         cure="lift-to-4d",
@@ -224,7 +196,7 @@ RULES = (
         title="Element-wise operands have equal shapes",
         quantity=("operand shapes",),
         limit=Must("equal to be sure"),
-        measure=broadcast,
+        measure=_broadcast,
         evidence=_I,
         effect="uncertain",
         sources=("OPS", "here"),
@@ -236,73 +208,12 @@ RULES = (
         title="A constant operand becomes a Scale",
         quantity=("constant operand",),
         limit=Must("[1], [1, C, 1, 1] or [1, C, H, W] beside Add, Sub or Mul to be folded into a Scale"),
-        measure=constant_operand,
+        measure=_constant_operand,
         evidence=_I,
         effect="uncertain",
         sources=("N86", "LAT", "here"),
         cure="const-operand clip-bounds div-pow-by-const",
-        choose=for_constant,
+        choose=_for_constant,
         explanation="A constant that stays a layer of its own is not supported on the DLA (GEN-CONST).",
-    ),
-    _cmp(
-        id="CMP-LIST",
-        title="Comparisons of the DLA",
-        quantity=("layer",),
-        limit=MATRIX_LIMIT,
-        evidence=_D,
-        sources=("DLASW", "OPS"),
-        scope=Scope.MATRIX,
-        explanation="EQUAL from 8.5 on; GREATER and LESS from 8.6.12 and 10.x on; the OrEqual forms only where a GREATER or "
-        "LESS and an EQUAL share their inputs.",
-    ),
-    _cmp(
-        id="CMP-PREC",
-        title="Comparisons run in INT8 only",
-        quantity=("precision",),
-        limit=Must("INT8"),
-        measure=lambda facts: ("FP16",),
-        evidence=_D,
-        sources=("LAT",),
-        precisions=FP16_ONLY,
-    ),
-    _cmp(
-        id="CMP-CAST",
-        title="A comparison goes straight into a Cast",
-        quantity=("reader of the result",),
-        limit=Must("a Cast to FP16 or INT8"),
-        measure=goes_to_cast,
-        evidence=_D,
-        sources=("LAT",),
-    ),
-    _cmp(
-        id="CMP-CONST",
-        title="At most one operand of a comparison is constant",
-        quantity=("constant operands",),
-        limit=Must("at most one"),
-        evidence=_D,
-        sources=("OPS",),
-        profiles=SINCE_10,
-        scope=Scope.CAVEAT,
-        explanation="A comparison of two constants is folded before it is judged.",
-    ),
-    _cmp(
-        id="CMP-BCAST",
-        title="Operand shapes of a comparison",
-        quantity=("operand shapes",),
-        limit=Must("equal, or one of them NC11 or N111"),
-        measure=comparison_shapes,
-        evidence=_D,
-        sources=("OPS",),
-        profiles=SINCE_10,
-    ),
-    _cmp(
-        id="CMP-EXPLICIT",
-        title="Comparison and Cast are set to DLA and INT8 explicitly",
-        quantity=("device type and precision",),
-        limit=Must("set on both layers"),
-        evidence=Evidence.REMEMBERED,
-        sources=("guide",),
-        precisions=INT8_ONLY,
-        scope=Scope.CAVEAT,
     ),
 )

@@ -8,25 +8,27 @@ import operator
 from dlarewrite.target.facts import WindowFacts
 from dlarewrite.target.limits import Between, Equals, Must
 from dlarewrite.target.rule import INT8_ONLY, MATRIX_LIMIT, ORIN, XAVIER, Rule, Scope
-from dlarewrite.target.rules.conv import PADS, pads, spatial
+from dlarewrite.target.rules.shared import PADS, pads, spatial
 from dlarewrite.target.verdict import Evidence
 
 
-def exclusive(facts: WindowFacts) -> tuple[str, ...]:
+def _exclusive(facts: WindowFacts) -> tuple[str, ...]:
     return ("count_include_pad = 0",) if facts.exclusive else ()
 
 
-def ceil(facts: WindowFacts) -> tuple[str, ...]:
+def _ceil(facts: WindowFacts) -> tuple[str, ...]:
     return ("ceil_mode = 1",) if facts.ceil else ()
 
 
-def indices(facts: WindowFacts) -> tuple[str, ...]:
+def _indices(facts: WindowFacts) -> tuple[str, ...]:
     outputs = facts.view.node.outputs
     return ("an output of indices",) if len(outputs) > 1 and outputs[1].name else ()
 
 
 _D, _I = Evidence.DOCUMENTED, Evidence.INFERRED
-_pool = functools.partial(Rule, layer="Pooling", ops=("MaxPool", "AveragePool"))
+_pool = functools.partial(
+    Rule, layer="Pooling.MAX, Pooling.AVERAGE, Pooling.AVERAGE_EXCLUSIVE", ops=("MaxPool", "AveragePool")
+)
 
 RULES = (
     _pool(
@@ -94,7 +96,7 @@ RULES = (
         ops=("MaxPool",),
         quantity=("second output",),
         limit=Must("left out"),
-        measure=indices,
+        measure=_indices,
         evidence=_D,
         sources=("HDR",),
         explanation="TensorRT's pooling layer has one output.",
@@ -106,13 +108,13 @@ RULES = (
         ops=("AveragePool",),
         quantity=("counting",),
         limit=Must("inclusive"),
-        measure=exclusive,
+        measure=_exclusive,
         evidence=_D,
         sources=("HDR@8.2.1",),
         profiles=frozenset({"X82"}),
         cure="average-exclusive",
-        explanation="ONNX's default count_include_pad = 0 sets exclusive counting even where all pads are 0; setting it to "
-        "1 then changes nothing but this.",
+        explanation="ONNX's default count_include_pad = 0 sets exclusive counting even where all pads are 0; "
+        "setting it to 1 then changes nothing but this.",
     ),
     _pool(
         id="POOL-EXCL-X",
@@ -121,7 +123,7 @@ RULES = (
         ops=("AveragePool",),
         quantity=("counting",),
         limit=Must("inclusive"),
-        measure=exclusive,
+        measure=_exclusive,
         evidence=_D,
         sources=("HDR@8.4.1",),
         profiles=XAVIER - {"X82"},
@@ -135,21 +137,21 @@ RULES = (
         ops=("AveragePool",),
         quantity=("counting",),
         limit=Must("inclusive to be sure (with zero pads both are the same)"),
-        measure=exclusive,
+        measure=_exclusive,
         evidence=_I,
         effect="note",
         sources=("HDR@8.4.1", "here"),
         profiles=ORIN,
         cure="average-exclusive",
-        explanation="The headers forbid exclusive counting for Xavier only; that Orin takes it is inferred. With real "
-        "padding the node is uncertain, with zero pads this is a note.",
+        explanation="The headers forbid exclusive counting for Xavier only; that Orin takes it is inferred. With "
+        "real padding the node is uncertain, with zero pads this is a note.",
     ),
     _pool(
         id="POOL-CEIL",
         title="Pooling rounds its output size down",
         quantity=("rounding",),
         limit=Must("down (ceil_mode = 0) to be sure"),
-        measure=ceil,
+        measure=_ceil,
         evidence=_I,
         effect="uncertain",
         sources=("OT", "here"),

@@ -7,18 +7,15 @@ import functools
 from dlarewrite.target.facts import ScaleFacts
 from dlarewrite.target.limits import AtLeast, Must
 from dlarewrite.target.rule import MATRIX_LIMIT, ORIN, Rule, Scope
+from dlarewrite.target.rules.shared import rank
 from dlarewrite.target.verdict import Evidence
 
 
-def rank(facts: ScaleFacts) -> tuple[int, ...]:
-    return (facts.rank,)
-
-
-def statistics(facts: ScaleFacts) -> tuple[str, ...]:
+def _statistics(facts: ScaleFacts) -> tuple[str, ...]:
     return ("" if facts.constant else "computed at run time",)
 
 
-def size(facts: ScaleFacts) -> tuple[str, ...]:
+def _size(facts: ScaleFacts) -> tuple[str, ...]:
     return ("a full tensor",) if facts.mode == "elementwise" else ()
 
 
@@ -42,7 +39,7 @@ RULES = (
         limit=Must("1"),
         evidence=_D,
         sources=("N86",),
-        scope=Scope.CAVEAT,
+        scope=Scope.COVERED,
         explanation="No ONNX operator makes TensorRT's parser set another power.",
     ),
     _scale(
@@ -61,7 +58,7 @@ RULES = (
         ops=("BatchNormalization",),
         quantity=("statistics",),
         limit=Must("build-time constants"),
-        measure=statistics,
+        measure=_statistics,
         evidence=Evidence.INFERRED,
         effect="uncertain",
         sources=("OT", "here"),
@@ -71,7 +68,7 @@ RULES = (
         title="Element-wise constants inflate an Orin loadable",
         quantity=("constant",),
         limit=Must("[1] or [1, C, 1, 1] to stay small (4 bytes an element, channels padded to 16 or 32)"),
-        measure=size,
+        measure=_size,
         evidence=_D,
         effect="note",
         sources=("N86",),

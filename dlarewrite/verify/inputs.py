@@ -101,10 +101,10 @@ def _static(port: Port, given: tuple[int, ...] | None, known: Mapping[str, int])
         size = dim if isinstance(dim, int) else known.get(dim or "", 1 if axis == 0 else None)
         size = 2 if size is None and kind == "sequence" else size
         if size is None:
-            example = "x".join(str(d) if isinstance(d, int) else str(d or "?") for d in port.shape)
+            example = "x".join(str(d) if isinstance(d, int) else "1" for d in port.shape)
             raise UsageError(
                 f"input {port.name!r} has dimensions that are not static ({port})",
-                hint=f"give them sizes: --shape {port.name}:{example}",
+                hint=f"give them sizes, such as --shape {port.name}:{example}",
             )
         sizes.append(size)
     return tuple(sizes)

@@ -1,0 +1,109 @@
+"""Data movement in operators that the DLA has: convolutions with one-hot weights and nearest Resizes.
+
+A convolution that multiplies one element by one and all others by zero copies that element: exact, as long as no element
+is infinite or not a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_graphsurgeon as gs
+
+from dlarewrite.errors import EditError
+from dlarewrite.ir.editor import Editor
+from dlarewrite.ir.view import Array, dtype, shape
+from dlarewrite.rewrite import emit
+
+NEAREST = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+"""The nearest Resize that every target has."""
+
+LARGEST_SCALE = 32
+"""RSZ-NEAR: integer scales up to this."""
+
+
+def selector(rows: Sequence[int], channels: int, kind: np.dtype[np.generic]) -> Array:
+    """[len(rows), channels, 1, 1] weights: output channel i is input channel rows[i]."""
+    weights = np.zeros((len(rows), channels, 1, 1), dtype=kind)
+    weights[np.arange(len(rows)), np.asarray(rows, dtype=np.int64), 0, 0] = 1
+    return weights
+
+
+def pick_channels(edit: Editor, x: gs.Tensor, rows: Sequence[int]) -> gs.Variable:
+    """Channels ``rows`` of an NCHW tensor, by a one-hot 1x1 Conv."""
+    channels = _form(x)[1]
+    weights = edit.constant(selector(rows, channels, _kind(x)), "selector")
+    return edit.op("Conv", [x, weights], {"kernel_shape": [1, 1]})
+
+
+def repeat_channel(edit: Editor, x: gs.Tensor, count: int) -> gs.Variable:
+    """The one channel of an [N, 1, H, W] tensor ``count`` times, by a 1x1 Conv of ones."""
+    weights = edit.constant(np.ones((count, 1, 1, 1), dtype=_kind(x)), "ones")
+    return edit.op("Conv", [x, weights], {"kernel_shape": [1, 1]})
+
+
+def depthwise(
+    edit: Editor, x: gs.Tensor, kernel: Array, *, pads: Sequence[int] = (0, 0, 0, 0), strides: Sequence[int] = (1, 1)
+) -> gs.Variable:
+    """The same [kh, kw] kernel over each channel of an NCHW tensor."""
+    channels = _form(x)[1]
+    weights = np.broadcast_to(kernel.astype(_kind(x)), (channels, 1, *kernel.shape)).copy()
+    attrs = {"kernel_shape": list(kernel.shape), "group": channels, "pads": list(pads), "strides": list(strides)}
+    return edit.op("Conv", [x, edit.constant(weights, "taps")], attrs)
+
+
+def scale_factors(scale: int) -> tuple[int, ...] | None:
+    """The fewest integer scales of at most 32 whose product is ``scale``, largest first; None where a prime is larger."""
+    if scale <= LARGEST_SCALE:
+        return (scale,) if scale > 1 else ()
+    for factor in range(LARGEST_SCALE, 1, -1):
+        if scale % factor == 0:
+            rest = scale_factors(scale // factor)
+            if rest is not None:
+                return tuple(sorted((factor, *rest), reverse=True))
+    return None
+
+
+def repeat_pixels(edit: Editor, x: gs.Tensor, height: int, width: int) -> gs.Tensor:
+    """Each element ``height`` x ``width`` times, by a cascade of nearest Resizes; both need factors of at most 32."""
+    tall, wide = scale_factors(height), scale_factors(width)
+    if tall is None or wide is None:
+        raise EditError(f"no integer scales of at most {LARGEST_SCALE} make {height} x {width}")
+    stages = max(len(tall), len(wide))
+    for tall_by, wide_by in zip(tall + (1,) * (stages - len(tall)), wide + (1,) * (stages - len(wide)), strict=True):
+        x = emit.resize(edit, x, [1, 1, tall_by, wide_by], dict(NEAREST))
+    return x
+
+
+def fill_plane(edit: Editor, x: gs.Tensor, height: int, width: int) -> gs.Tensor:
+    """An NCHW tensor of which H or W is 1 repeated to ``height`` x ``width``.
+
+    A size with a prime factor above 32 is overshot by the next that has none, and cut by a Slice.
+    """
+    _, _, rows, columns = _form(x)
+    target = [height if rows == 1 else 1, width if columns == 1 else 1]
+    scales = [reachable(n) for n in target]
+    x = repeat_pixels(edit, x, *scales)
+    cuts = [(axis, n) for axis, n, scale in zip((2, 3), target, scales, strict=True) if scale != n]
+    if not cuts:
+        return x
+    return emit.slice_(edit, x, [0] * len(cuts), [n for _, n in cuts], [axis for axis, _ in cuts])
+
+
+def reachable(size: int) -> int:
+    """The next size from ``size`` on that is a product of scales of at most 32."""
+    while scale_factors(size) is None:
+        size += 1
+    return size
+
+
+def _form(x: gs.Tensor) -> tuple[int, ...]:
+    form = shape(x)
+    if form is None or len(form) != 4:
+        raise EditError(f"tensor {x.name!r} has shape {x.shape}, not a static [N, C, H, W]")
+    return form
+
+
+def _kind(x: gs.Tensor) -> np.dtype[np.generic]:
+    return dtype(x) or np.dtype(np.float32)

@@ -1,0 +1,218 @@
+"""Finds the nodes around an anchor whose tensors a rank-4 NCHW tensor can carry, and moves them onto the carriers.
+
+A region is grown from the anchor through everything a rule exists for, upwards and downwards; layouts are then worked
+out from the top. Where a rule declines, the node stays outside, and its tensors are a border: a carrier is entered and
+left there by explicit Reshapes and Transposes. Between the borders all of those are gone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import onnx_graphsurgeon as gs
+
+from dlarewrite.ir.editor import Editor
+from dlarewrite.ir.model import Model
+from dlarewrite.ir.view import is_constant, is_op, shape
+from dlarewrite.rewrite.carry import MOVES, Carried, Rule
+from dlarewrite.rewrite.layout import Layout, enter, leave, natural
+
+_LARGEST = 400
+"""Nodes; a region that grows beyond is no island in a convolutional network, and costs time at every anchor."""
+
+_CHANNELS_FIRST = frozenset(
+    "Conv ConvTranspose MaxPool AveragePool GlobalAveragePool GlobalMaxPool BatchNormalization InstanceNormalization "
+    "LRN Resize Upsample PRelu DepthToSpace SpaceToDepth GroupNormalization".split()
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node of the region and what becomes of it."""
+
+    node: gs.Node
+    carried: Carried
+
+
+@dataclass(frozen=True)
+class Region:
+    """``steps`` in topological order; ``entries`` are the tensors that have to be brought onto carriers first.
+
+    ``exits`` are the region's tensors that something outside reads, with the layout of their carrier.
+    """
+
+    steps: tuple[Step, ...]
+    entries: tuple[tuple[gs.Tensor, Layout], ...]
+    exits: tuple[tuple[gs.Tensor, Layout], ...]
+    inner: int
+    """How many borders inside the model need a Reshape or Transpose; those at its inputs and outputs come on top."""
+
+    @property
+    def nodes(self) -> tuple[gs.Node, ...]:
+        return tuple(step.node for step in self.steps)
+
+    @property
+    def borders(self) -> int:
+        """How many entries and exits need a Reshape or Transpose."""
+        return sum(not how.identity for _, how in (*self.entries, *self.exits))
+
+    @property
+    def worth(self) -> bool:
+        """Whether no more Reshapes and Transposes are left inside the model than there were."""
+        return self.inner <= self.moves
+
+    @property
+    def moves(self) -> int:
+        """How many Reshapes and Transposes go."""
+        return sum(is_op(node, *MOVES) for node in self.nodes)
+
+    @property
+    def work(self) -> int:
+        """How many nodes other than Reshapes and Transposes it holds."""
+        return len(self.steps) - self.moves
+
+    def holds(self, *ops: str) -> tuple[gs.Node, ...]:
+        """Its nodes of these operators, in topological order."""
+        return tuple(node for node in self.nodes if is_op(node, *ops))
+
+
+def grow(anchor: gs.Node, model: Model, rules: Mapping[str, Rule]) -> Region | None:
+    """The region around the anchor, or None.
+
+    What comes from outside is taken for NCHW or for NHWC, whichever leaves more Reshapes and Transposes behind.
+    """
+    nodes = _component(anchor, model, rules)
+    if nodes is None:
+        return None
+    ordered = _sorted(nodes, model)
+    guesses = (_carry(anchor, ordered, model, rules, channels_last) for channels_last in (False, True))
+    found = [region for region in guesses if region is not None]
+    return max(found, key=lambda r: (r.moves - r.borders, r.work), default=None)
+
+
+def move(region: Region, edit: Editor) -> None:
+    """Emit the region on its carriers, and let everything outside read from there."""
+    carriers: dict[int, gs.Tensor] = {id(t): enter(edit, t, how) for t, how in region.entries}
+    for step in region.steps:
+        inputs = [None if is_constant(t) or not t.name else carriers[id(t)] for t in step.node.inputs]
+        made = step.carried.emit(edit, inputs)
+        carriers.update((id(t), c) for t, c in zip(step.node.outputs, made, strict=True))
+    for tensor, how in region.exits:
+        edit.replace_uses(tensor, leave(edit, carriers[id(tensor)], how))
+
+
+def _movable(node: gs.Node, rules: Mapping[str, Rule]) -> bool:
+    """Whether a rule may apply: all shapes static, and not an operator that asks for NCHW and has it."""
+    if not is_op(node, *rules):
+        return False
+    tensors = [t for t in (*node.inputs, *node.outputs) if t.name and not is_constant(t)]
+    forms = [shape(t) for t in tensors]
+    if not tensors or any(f is None or 0 in f or not 1 <= len(f) <= 6 for f in forms):
+        return False
+    return node.op not in _CHANNELS_FIRST or len(forms[0] or ()) != 4
+
+
+def _component(anchor: gs.Node, model: Model, rules: Mapping[str, Rule]) -> list[gs.Node] | None:
+    """The connected movable nodes; None where the anchor is none, or they are too many."""
+    if not _movable(anchor, rules):
+        return None
+    seen: dict[int, gs.Node] = {id(anchor): anchor}
+    queue = deque([anchor])
+    while queue:
+        node = queue.popleft()
+        for near in _neighbours(node):
+            if id(near) in seen or near not in model or not _movable(near, rules):
+                continue
+            seen[id(near)] = near
+            queue.append(near)
+            if len(seen) > _LARGEST:
+                return None
+    return list(seen.values())
+
+
+def _neighbours(node: gs.Node) -> Iterable[gs.Node]:
+    for tensor in node.inputs:
+        yield from tensor.inputs
+    for tensor in node.outputs:
+        yield from tensor.outputs
+
+
+def _sorted(nodes: list[gs.Node], model: Model) -> list[gs.Node]:
+    """In the model's order, so that every anchor of a region sees the same region."""
+    inside = {id(n) for n in nodes}
+    return [n for n in model.nodes if id(n) in inside]
+
+
+def _carry(
+    anchor: gs.Node, ordered: list[gs.Node], model: Model, rules: Mapping[str, Rule], channels_last: bool
+) -> Region | None:
+    """Work layouts out from the top; what is connected to the anchor by carried tensors is the region."""
+    layouts: dict[int, Layout] = {}
+    steps: dict[int, Step] = {}
+    for node in ordered:
+        ins = [None if is_constant(t) or not t.name else _layout(t, layouts, channels_last) for t in node.inputs]
+        variable = [t for t in node.inputs if t.name and not is_constant(t)]
+        if any(_layout(t, layouts, channels_last) is None for t in variable):
+            continue
+        carried = rules[node.op](node, ins, model.opset)
+        if carried is None:
+            continue
+        layouts.update((id(t), how) for t, how in zip(node.outputs, carried.outputs, strict=True))
+        if not _unchanged(node, ins, carried):
+            steps[id(node)] = Step(node, carried)
+    kept = _connected(anchor, steps)
+    if not kept:
+        return None
+    chosen = tuple(steps[id(n)] for n in ordered if id(n) in kept)
+    entries, exits = _borders(chosen, kept, model, layouts, channels_last)
+    inner = sum(not how.identity and not model.is_input(t) for t, how in entries)
+    inner += sum(not how.identity and any(id(r) not in kept for r in t.outputs) for t, how in exits)
+    return Region(chosen, entries, exits, inner)
+
+
+def _layout(tensor: gs.Tensor, layouts: Mapping[int, Layout], channels_last: bool) -> Layout | None:
+    """The layout worked out for a tensor, or the guess for one that comes from outside."""
+    known = layouts.get(id(tensor))
+    form = shape(tensor)
+    if known is not None or form is None:
+        return known
+    fixed = bool(tensor.inputs) and len(form) == 4 and is_op(tensor.inputs[0], *_CHANNELS_FIRST)
+    return natural(form, channels_last=channels_last and not fixed)
+
+
+def _unchanged(node: gs.Node, ins: list[Layout | None], carried: Carried) -> bool:
+    """Whether the node is its own carried form: it stands where it should."""
+    return all(i is None or i.identity for i in ins) and all(o.identity for o in carried.outputs) and node.op not in MOVES
+
+
+def _connected(anchor: gs.Node, steps: Mapping[int, Step]) -> set[int]:
+    """The steps that the anchor reaches over tensors that are not their own carriers."""
+    if id(anchor) not in steps:
+        return set()
+    kept, queue = {id(anchor)}, deque([anchor])
+    while queue:
+        for near in _neighbours(queue.popleft()):
+            if id(near) in steps and id(near) not in kept:
+                kept.add(id(near))
+                queue.append(near)
+    return kept
+
+
+def _borders(
+    steps: tuple[Step, ...], kept: set[int], model: Model, layouts: Mapping[int, Layout], channels_last: bool
+) -> tuple[tuple[tuple[gs.Tensor, Layout], ...], tuple[tuple[gs.Tensor, Layout], ...]]:
+    entries: dict[int, tuple[gs.Tensor, Layout]] = {}
+    exits: list[tuple[gs.Tensor, Layout]] = []
+    for step in steps:
+        for tensor in step.node.inputs:
+            if not tensor.name or is_constant(tensor) or any(id(p) in kept for p in tensor.inputs):
+                continue
+            how = _layout(tensor, layouts, channels_last)
+            if how is not None:
+                entries[id(tensor)] = (tensor, how)
+        for tensor, how in zip(step.node.outputs, step.carried.outputs, strict=True):
+            if model.is_pinned(tensor) or any(id(r) not in kept for r in tensor.outputs):
+                exits.append((tensor, how))
+    return tuple(entries.values()), tuple(exits)

@@ -1,0 +1,227 @@
+"""Resize as arithmetic: what each axis of a Resize or Upsample reads, as one constant matrix per axis.
+
+Resize is separable: ``y = A_n x A_c x A_h x A_w`` along its axes. Two nodes are equal for given sizes if and only if
+their matrices are, whatever their modes are called; passes compare matrices, never names. Coordinates are computed in
+float32 in the order of operations that onnxruntime uses, so that ties and truncations fall the same way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_graphsurgeon as gs
+
+from dlarewrite.ir import view
+
+Matrix = npt.NDArray[np.float32]
+_LARGEST = 1 << 24
+_CROP = "tf_crop_and_resize"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis: elements before and after, and the scale that coordinates are divided by."""
+
+    size: int
+    out: int
+    scale: float
+
+    @property
+    def ratio(self) -> int | None:
+        """The whole number of outputs per input, or None."""
+        return self.out // self.size if self.size and self.out % self.size == 0 else None
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """A Resize with static sizes: one :class:`Axis` per dimension, and what all axes share."""
+
+    axes: tuple[Axis, ...]
+    mode: str = "nearest"
+    coordinates: str = "asymmetric"
+    rounding: str = "floor"
+    cubic: float = -0.75
+    exclude_outside: bool = False
+    antialias: bool = False
+
+    def matrix(self, index: int) -> Matrix | None:
+        """[out, size] weights of one axis, or None where it would have more than 2**24 elements."""
+        axis = self.axes[index]
+        if axis.size * axis.out > _LARGEST or not axis.size or not axis.out:
+            return None
+        if axis.scale == 1.0 and axis.size == axis.out:
+            return np.eye(axis.size, dtype=np.float32)
+        if self.antialias and self.mode != "nearest" and axis.scale < 1.0:
+            return _antialiased(self, axis)
+        where = _coordinates(self.coordinates, axis)
+        if self.mode == "nearest":
+            columns, weights = _nearest(self.rounding, axis, where)
+        elif self.mode == "cubic":
+            columns, weights = _cubic(self, axis, where)
+        else:
+            columns, weights = _linear(axis, where)
+        found = np.zeros((axis.out, axis.size), dtype=np.float64)
+        np.add.at(found, (np.arange(axis.out)[:, None], columns), weights)
+        return found.astype(np.float32)
+
+
+def nearest_matrix(size: int, factor: int) -> Matrix:
+    """Each element ``factor`` times: what a nearest Resize by a whole factor (asymmetric, floor) reads."""
+    return np.repeat(np.eye(size, dtype=np.float32), factor, axis=0)
+
+
+def linear_matrix(size: int, factor: int) -> Matrix:
+    """Linear half_pixel interpolation by a whole factor."""
+    found = Sampling((Axis(size, size * factor, float(factor)),), "linear", "half_pixel").matrix(0)
+    if found is None:
+        raise ValueError(f"a linear matrix of {size} x {size * factor} elements is too large")
+    return found
+
+
+def read(node: gs.Node, opset: int) -> Sampling | str | None:
+    """What a Resize or Upsample does; a sentence why that cannot be told; None where shapes or sizes are not static."""
+    x = view.shape(view.input_at(node, 0))
+    if x is None:
+        return None
+    old = node.op == "Upsample" or opset < 11
+    given = _scales(node, x, old)
+    if given is None:
+        return None
+    axes = tuple(Axis(size, int(out), float(np.float32(scale))) for size, (out, scale) in zip(x, given, strict=True))
+    mode = str(view.attr(node, "mode", "nearest")).replace("bilinear", "linear")
+    if old:
+        return Sampling(axes, mode, "asymmetric", "simple")
+    coordinates = str(view.attr(node, "coordinate_transformation_mode", "half_pixel"))
+    if coordinates == _CROP:
+        return f"its region of interest is used ({_CROP}), and what lies outside is extrapolated"
+    return Sampling(
+        axes,
+        mode,
+        coordinates,
+        str(view.attr(node, "nearest_mode", "round_prefer_floor")),
+        float(view.attr(node, "cubic_coeff_a", -0.75)),
+        bool(view.attr(node, "exclude_outside", 0)),
+        bool(view.attr(node, "antialias", 0)),
+    )
+
+
+def _scales(node: gs.Node, x: tuple[int, ...], old: bool) -> list[tuple[int, float]] | None:
+    """(size after, scale) per dimension; None where it is not constant."""
+    attribute = view.attr(node, "scales")
+    values = attribute if attribute is not None else view.constant_value(view.input_at(node, 1 if old else 2))
+    sizes = None if old else view.constant_value(view.input_at(node, 3))
+    if sizes is None and (values is None or np.size(values) == 0):
+        return None
+    axes = view.ints(node, "axes", tuple(range(len(x))))
+    axes = tuple(view.axis(a, len(x)) for a in axes)
+    given = [float(v) for v in np.asarray(sizes if sizes is not None else values).reshape(-1)]
+    if len(given) != len(axes):
+        return None
+    found = [(size, 1.0) for size in x]
+    if sizes is None:
+        for a, scale in zip(axes, given, strict=True):
+            found[a] = (int(np.floor(np.float32(x[a]) * np.float32(scale))), scale)
+        return found
+    policy = str(view.attr(node, "keep_aspect_ratio_policy", "stretch"))
+    if policy != "stretch":
+        ratios = [size / x[a] for a, size in zip(axes, given, strict=True)]
+        ratio = float(np.float32(min(ratios) if policy == "not_larger" else max(ratios)))
+        for a in axes:
+            found[a] = (int(np.floor(ratio * x[a] + 0.5)), ratio)
+        return found
+    for a, size in zip(axes, given, strict=True):
+        found[a] = (int(size), size / x[a] if x[a] else 1.0)
+    return found
+
+
+def _coordinates(kind: str, axis: Axis) -> npt.NDArray[np.float32]:
+    """Where each output element lies among the input's, in float32."""
+    at = np.arange(axis.out, dtype=np.float32)
+    scale, half = np.float32(axis.scale), np.float32(0.5)
+    if kind == "asymmetric":
+        return np.asarray(at / scale)
+    if kind == "tf_half_pixel_for_nn":
+        return np.asarray((at + half) / scale)
+    if kind == "align_corners":
+        if axis.out == 1:
+            return np.zeros_like(at)
+        return np.asarray(at * np.float32(axis.size - 1) / np.float32(axis.out - 1))
+    if kind == "pytorch_half_pixel" and axis.out == 1:
+        return np.zeros_like(at)
+    offset = np.float32(0)
+    if kind == "half_pixel_symmetric":
+        adjustment = np.float32(axis.out) / (scale * np.float32(axis.size))
+        offset = np.float32(axis.size) / np.float32(2) * (np.float32(1) - adjustment)
+    return np.asarray(offset + (at + half) / scale - half)
+
+
+def _nearest(rounding: str, axis: Axis, where: npt.NDArray[np.float32]) -> tuple[Any, Any]:
+    if rounding == "simple":
+        rounding = "ceil" if axis.scale < 1.0 else "floor"
+    if rounding == "floor":
+        at = np.floor(where)
+    elif rounding == "ceil":
+        at = np.ceil(where)
+    else:
+        whole = np.trunc(where)
+        away = whole + np.where(np.abs(where - whole) >= np.float32(0.5), np.sign(where), np.float32(0))
+        tie = where == whole + np.float32(0.5)
+        at = np.where(tie, np.floor(where), away) if rounding == "round_prefer_floor" else away
+    columns = np.clip(at, 0, axis.size - 1).astype(np.int64)
+    return columns[:, None], np.ones((axis.out, 1))
+
+
+def _linear(axis: Axis, where: npt.NDArray[np.float32]) -> tuple[Any, Any]:
+    inside = np.clip(where, np.float32(0), np.float32(axis.size - 1))
+    low = np.minimum(inside.astype(np.int64), axis.size - 1)
+    high = np.minimum(low + 1, axis.size - 1)
+    to_low, to_high = np.abs(inside - low), np.abs(inside - high)
+    to_low, to_high = np.where(low == high, 0.5, to_low), np.where(low == high, 0.5, to_high)
+    return np.stack([low, high], axis=1), np.stack([to_high, to_low], axis=1)
+
+
+def _cubic(sampling: Sampling, axis: Axis, where: npt.NDArray[np.float32]) -> tuple[Any, Any]:
+    a = np.float32(sampling.cubic)
+    base = np.floor(where)
+    t = (where - base).astype(np.float32)
+    weights = np.stack(
+        [
+            ((a * (t + 1) - 5 * a) * (t + 1) + 8 * a) * (t + 1) - 4 * a,
+            ((a + 2) * t - (a + 3)) * t * t + 1,
+            ((a + 2) * (1 - t) - (a + 3)) * (1 - t) * (1 - t) + 1,
+            ((a * (2 - t) - 5 * a) * (2 - t) + 8 * a) * (2 - t) - 4 * a,
+        ],
+        axis=1,
+    )
+    columns = base.astype(np.int64)[:, None] + np.arange(-1, 3)
+    if sampling.exclude_outside:
+        weights = np.where((columns < 0) | (columns >= axis.size), np.float32(0), weights)
+        weights = weights / weights.sum(axis=1, keepdims=True)
+    return np.clip(columns, 0, axis.size - 1), weights
+
+
+def _antialiased(sampling: Sampling, axis: Axis) -> Matrix:
+    """Shrinking with the filter stretched by 1 / scale; what hangs over an edge is read there, or left out."""
+    reach = (2.0 if sampling.mode == "cubic" else 1.0) / axis.scale
+    found = np.zeros((axis.out, axis.size), dtype=np.float64)
+    for row, where in enumerate(_coordinates(sampling.coordinates, axis).astype(np.float64)):
+        center = where + 0.5
+        columns = np.arange(int(np.floor(center - reach + 0.5)), int(np.floor(center + reach + 0.5)))
+        weights = _filter(sampling, np.abs((columns - center + 0.5) * axis.scale))
+        if sampling.exclude_outside:
+            weights = np.where((columns < 0) | (columns >= axis.size), 0.0, weights)
+        total = weights.sum()
+        np.add.at(found[row], np.clip(columns, 0, axis.size - 1), weights / (total if total else 1.0))
+    return found.astype(np.float32)
+
+
+def _filter(sampling: Sampling, t: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    if sampling.mode != "cubic":
+        return np.maximum(0.0, 1.0 - t)
+    a = sampling.cubic
+    inner = ((a + 2.0) * t - (a + 3.0)) * t * t + 1.0
+    outer = (((t - 5.0) * t + 8.0) * t - 4.0) * a
+    return np.where(t < 1.0, inner, np.where(t < 2.0, outer, 0.0))

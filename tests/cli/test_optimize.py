@@ -1,0 +1,156 @@
+"""dlarewrite optimize, the real thing on a small model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+
+from dlarewrite.errors import MismatchError
+
+
+def test_it_rewrites_proves_and_writes(run, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.onnx"
+    result = run("optimize", model, out)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == f"[I] wrote {out}\n"
+    onnx.checker.check_model(onnx.load(out), full_check=True)
+    assert "HardSigmoid" not in {n.op_type for n in onnx.load(out).graph.node}
+    first = result.stdout.splitlines()[0]
+    assert first.startswith("GPU nodes 1 -> 0, MACs on the DLA ") and "loadables 2 -> 1" in first
+    order = [result.stdout.index(part) for part in ("Passes that fired", "hard-sigmoid", "off the DLA", "Proven equal")]
+    assert order == sorted(order)
+    assert "seeds 0, 1, 2" in result.stdout and "scores" in result.stdout
+
+
+def test_json_is_one_document_and_nothing_else(run, model: Path, tmp_path: Path) -> None:
+    result = run("optimize", model, tmp_path / "out.onnx", "--json")
+    assert result.exit_code == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert document["schema_version"] == 1 and document["target"]["name"] == "orin-jp6"
+    figures = {"nodes", "gpu_nodes", "macs", "dla_macs", "loadables", "crossings", "bytes_crossed"}
+    assert figures <= set(document["before"]) and figures <= set(document["after"])
+    assert document["before"]["gpu_nodes"] == 1 and document["after"]["gpu_nodes"] == 0
+    assert {p["name"]: p["fired"] for p in document["passes"]}["hard-sigmoid"] == 1
+    assert document["evidence"]["ok"] is True
+    names = [n["name"] for n in document["nodes"]]
+    assert len(names) == len(onnx.load(tmp_path / "out.onnx").graph.node)
+    for node in document["nodes"]:
+        assert node["verdict"] in ("dla", "uncertain", "gpu", "unknown", "folded", "noop")
+        assert set(node) >= {"name", "op", "outputs", "verdict", "findings"}
+
+
+def test_skip(run, model: Path, tmp_path: Path) -> None:
+    result = run("optimize", model, tmp_path / "out.onnx", "--skip", "hard-sigmoid")
+    assert result.exit_code == 0, result.stderr
+    assert "On the GPU (still)" in result.stdout and "HardSigmoid" in result.stdout
+    assert "HardSigmoid" in {n.op_type for n in onnx.load(tmp_path / "out.onnx").graph.node}
+
+
+def test_only_one_pass_and_a_pipeline(run, model: Path, tmp_path: Path) -> None:
+    for number, words in enumerate((["--pass", "hard-sigmoid"], ["--pipeline", "(hard-sigmoid)*"])):
+        result = run("optimize", model, tmp_path / f"{number}.onnx", "--json", *words)
+        assert result.exit_code == 0, result.stderr
+        fired = {p["name"]: p["fired"] for p in json.loads(result.stdout)["passes"]}
+        assert fired["hard-sigmoid"] == 1
+
+
+def test_limit_stops_early(run, model: Path, tmp_path: Path) -> None:
+    result = run("optimize", model, tmp_path / "out.onnx", "--limit", "0", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert sum(p["fired"] for p in json.loads(result.stdout)["passes"]) == 0
+
+
+def test_no_verify_says_so(run, model: Path, tmp_path: Path) -> None:
+    for word in (["--no-verify"], ["--verify", "off"]):
+        result = run("optimize", model, tmp_path / "out.onnx", *word)
+        assert result.exit_code == 0, result.stderr
+        assert "Not verified" in result.stdout and "Proven" not in result.stdout
+
+
+def test_print_after_goes_to_stderr(run, model: Path, tmp_path: Path) -> None:
+    result = run("optimize", model, tmp_path / "out.onnx", "--json", "--print-after", "hard-sigmoid")
+    assert result.exit_code == 0, result.stderr
+    json.loads(result.stdout)
+    assert "// after hard-sigmoid (1 rewrites)" in result.stderr and "Clip" in result.stderr
+
+
+def test_dump_each(run, model: Path, tmp_path: Path) -> None:
+    result = run("optimize", model, tmp_path / "out.onnx", "--dump-each", tmp_path / "steps")
+    assert result.exit_code == 0, result.stderr
+    steps = sorted(path.name for path in (tmp_path / "steps").iterdir())
+    assert any(name.endswith("-hard-sigmoid.onnx") for name in steps)
+
+
+def test_progress_is_plain_lines_with_v(run, model: Path, tmp_path: Path) -> None:
+    result = run("optimize", model, tmp_path / "out.onnx", "-v")
+    assert "[V] optimize: load" in result.stderr and "[V] optimize: hard-sigmoid" in result.stderr
+
+
+def test_a_mismatch_writes_nothing(run, model: Path, tmp_path: Path) -> None:
+    plugin = tmp_path / "liar.py"
+    plugin.write_text(LIAR)
+    out = tmp_path / "out.onnx"
+    result = run("optimize", model, out, "--plugin", plugin)
+    assert result.exit_code == MismatchError.exit_code == 4
+    assert "pass 'liar' changed the outputs" in result.stderr.splitlines()[0]
+    assert "--skip liar" in result.stderr
+    assert result.stdout == "" and not out.exists()
+
+
+def test_keep_going_takes_the_pass_back(run, model: Path, tmp_path: Path) -> None:
+    plugin = tmp_path / "liar.py"
+    plugin.write_text(LIAR)
+    out = tmp_path / "out.onnx"
+    result = run("optimize", model, out, "--plugin", plugin, "--keep-going")
+    assert result.exit_code == 0, result.stderr
+    assert "[W] pass 'liar' changed the outputs" in result.stderr
+    assert "Taken back" in result.stdout and "Proven equal" in result.stdout
+    assert "Neg" not in {n.op_type for n in onnx.load(out).graph.node}
+
+
+@pytest.mark.parametrize("link", ["same", "symlink", "hardlink", "relative"])
+def test_output_is_the_input(run, model: Path, tmp_path: Path, link: str, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = model.read_bytes()
+    out = {"same": model, "relative": Path("sub") / ".." / model.name}.get(link, tmp_path / "link.onnx")
+    (tmp_path / "sub").mkdir()
+    if link == "symlink":
+        out.symlink_to(model)
+    if link == "hardlink":
+        out.hardlink_to(model)
+    result = run("optimize", model, out)
+    assert result.exit_code == 2
+    assert "is the input model" in result.stderr
+    assert model.read_bytes() == before
+
+
+LIAR = '''
+"""A pass that claims to be exact and is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Phase, Refusal
+
+
+@dataclass(frozen=True)
+class Liar(Pass[None]):
+    """HardSigmoid(x) -> Neg(x)."""
+
+    name: ClassVar[str] = "liar"
+    numerics: ClassVar[Numerics] = Numerics.EXACT
+    phase: ClassVar[Phase] = Phase.CLEAN
+    anchors: ClassVar[tuple[str, ...]] = ("HardSigmoid",)
+
+    def match(self, node: Node, context: Context) -> Match[None] | Refusal | None:
+        return Match((node,), None)
+
+    def apply(self, match: Match[None], edit: Editor) -> None:
+        node = match.nodes[0]
+        edit.replace_uses(node.outputs[0], edit.op("Neg", [node.inputs[0]]))
+'''
