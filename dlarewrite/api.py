@@ -12,7 +12,21 @@ from dlarewrite.ir import view
 from dlarewrite.ir.editor import Editor
 from dlarewrite.ir.infer import infer
 from dlarewrite.numerics import Numerics
-from dlarewrite.rewrite import deconv, emit, forms, linear, noops, pooling, reduction, region, sampling, spatial, windows
+from dlarewrite.rewrite import (
+    convolve,
+    deconv,
+    emit,
+    exponential,
+    forms,
+    linear,
+    noops,
+    pooling,
+    reduction,
+    region,
+    sampling,
+    spatial,
+    windows,
+)
 from dlarewrite.rewrite.carry import EXACT_RULES
 from dlarewrite.rewrite.carry_matrix import MATRIX_RULES, is_product
 from dlarewrite.rewrite.carry_window import POOL_RULES, WINDOW_RULES
@@ -44,9 +58,11 @@ __all__ = [
     "Variable",
     "Verdict",
     "constants",
+    "convolve",
     "deconv",
     "elements",
     "emit",
+    "exponential",
     "forms",
     "infer",
     "is_product",

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 Source = "str | Path | onnx.ModelProto | gs.Graph"
 Watch = Callable[[str], None]
 
-_JOINT_ROUNDS = 3
+_JOINT_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -260,19 +260,20 @@ class _Run:
         if self.options.everything or limit is not None:
             return model, log
         legalising = {p.name for p in flatten(self.steps) if p.phase is Phase.LEGALISE}
+        best, kept, placed = (model, log), self.declined, self.place(model)
+        least = (len(placed.regions), len(placed.crossings))
         for _ in range(_JOINT_ROUNDS):
-            placed = self.place(model)
             declined = makers_of_islands(placed, log, legalising) - self.declined
             if not declined:
                 break
-            before, self.declined = self.declined, self.declined | declined
-            again, new_log = self.run(removed, check_each=check_each)
-            better = self.place(again)
-            if len(better.regions) >= len(placed.regions) or len(better.crossings) > len(placed.crossings):
-                self.declined = before
-                break
-            model, log = again, new_log
-        return model, log
+            self.declined = self.declined | declined
+            model, log = self.run(removed, check_each=check_each)
+            placed = self.place(model)
+            if len(placed.regions) < least[0] and len(placed.crossings) <= least[1]:
+                best, kept = (model, log), self.declined
+                least = (len(placed.regions), len(placed.crossings))
+        self.declined = kept
+        return best
 
     def place(self, model: Model) -> Placement:
         judged = judge_graph(model.nodes, model.inputs, model.outputs, self.target, model.opset)

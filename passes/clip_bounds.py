@@ -50,6 +50,11 @@ class ClipBounds(Pass[Bounds]):
         if bounds is None:
             return None
         nodes = [node]
+        readers = view.consumers(node.outputs[0])
+        if len(readers) == 1 and view.is_op(readers[0], *_OPS) and not context.model.is_pinned(node.outputs[0]):
+            outer = _bounds(readers[0])
+            if outer is not None and max(bounds.low, outer.low) < min(bounds.high, outer.high):
+                return None
         while True:
             before = view.producer(bounds.x)
             inner = _bounds(before) if before is not None else None
@@ -60,7 +65,7 @@ class ClipBounds(Pass[Bounds]):
                 break
             bounds = Bounds(inner.x, low, high)
             nodes.append(before)
-        if math.isinf(bounds.low) and math.isinf(bounds.high) or bounds.low >= bounds.high:
+        if (math.isinf(bounds.low) and math.isinf(bounds.high)) or bounds.low >= bounds.high:
             return None
         shift = bounds.high if math.isinf(bounds.low) else bounds.low
         if abs(shift) > _LARGEST:
@@ -101,14 +106,16 @@ def _bounds(node: Node) -> Bounds | None:
         return None
     low = float(view.attr(node, "min", -math.inf)) if low is None else low
     high = float(view.attr(node, "max", math.inf)) if high is None else high
-    largest = float(np.finfo(view.dtype(x) or np.float32).max) if view.dtype(x) != "bfloat16" else 3e38
+    largest = 65504.0 if view.dtype(x) == np.float16 else 3e38
     return Bounds(x, -math.inf if low <= -largest else low, math.inf if high >= largest else high)
 
 
 def _one_sided(node: Node) -> Bounds | None:
     for x, other in (node.inputs, node.inputs[::-1]):
         bound = _scalar(other)
-        if bound is not None and math.isfinite(bound) and not view.is_constant(x) and (view.rank(x) or 0) >= len(other.shape):
+        if bound is None or not math.isfinite(bound) or view.is_constant(x):
+            continue
+        if (view.rank(x) or 0) >= len(other.shape):
             return Bounds(x, bound, math.inf) if node.op == "Max" else Bounds(x, -math.inf, bound)
     return None
 

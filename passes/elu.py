@@ -17,48 +17,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, emit, view
+from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, emit, exponential, view
 
 
 @dataclass(frozen=True)
-class Bend:
-    """f(x) = right Relu(x) + left (e^(-Relu(-x)/length) - 1)."""
-
-    left: float
-    right: float = 1.0
-    length: float = 1.0
-
-
-@dataclass(frozen=True)
-class Elu(Pass[Bend]):
+class Elu(Pass[exponential.Bend]):
     """Elu, Selu, Celu -> Relu, Tanh, Div."""
 
     name: ClassVar[str] = "elu"
     numerics: ClassVar[Numerics] = Numerics.ROUNDING
     anchors: ClassVar[tuple[str, ...]] = ("Elu", "Selu", "Celu", "Softplus", "Exp", "Log")
 
-    def match(self, node: Node, context: Context) -> Match[Bend] | Refusal | None:
+    def match(self, node: Node, context: Context) -> Match[exponential.Bend] | Refusal | None:
         if node.op in ("Softplus", "Exp", "Log"):
-            if all(view.is_op(r, "Tanh") for r in view.consumers(node.outputs[0])) and node.outputs[0].outputs:
+            readers = view.consumers(node.outputs[0])
+            if node.op == "Softplus" and readers and all(view.is_op(r, "Tanh") for r in readers):
                 return None
-            kind = "a logarithm" if node.op != "Exp" else "an exponential"
+            kind = "an exponential" if node.op == "Exp" else "a logarithm"
             return Refusal(f"{node.op} needs {kind}, which no operator of the DLA gives to full precision", (node,))
-        alpha = float(view.attr(node, "alpha", 1.67326319217681884765625 if node.op == "Selu" else 1.0))
-        if node.op == "Elu":
-            return Match((node,), Bend(alpha))
-        if node.op == "Celu":
-            return Match((node,), Bend(alpha, length=alpha)) if alpha > 0.0 else None
-        gamma = float(view.attr(node, "gamma", 1.05070102214813232421875))
-        return Match((node,), Bend(alpha * gamma, gamma))
+        bend = exponential.bend(node)
+        return None if bend is None else Match((node,), bend)
 
-    def apply(self, match: Match[Bend], edit: Editor) -> None:
-        node, bend = match.nodes[0], match.facts
+    def apply(self, match: Match[exponential.Bend], edit: Editor) -> None:
+        node = match.nodes[0]
         x = node.inputs[0]
-        half = edit.op("Mul", [x, emit.scalar(edit, -0.5 / bend.length, x, "half")])
-        t = edit.op("Tanh", [edit.op("Relu", [half])])
-        quotient = edit.op("Div", [t, edit.op("Add", [t, emit.scalar(edit, 1.0, x, "one")])])
-        left = edit.op("Mul", [quotient, emit.scalar(edit, -2.0 * bend.left, x, "left")])
-        right = edit.op("Relu", [x])
-        if bend.right != 1.0:
-            right = edit.op("Mul", [right, emit.scalar(edit, bend.right, x, "right")])
-        edit.replace_uses(node.outputs[0], edit.op("Add", [right, left]))
+        t = exponential.emit_tanh(edit, x, match.facts)
+        part = edit.op("Div", [t, edit.op("Add", [t, emit.scalar(edit, 1.0, x, "one")])])
+        edit.replace_uses(node.outputs[0], exponential.emit_sum(edit, x, part, match.facts))

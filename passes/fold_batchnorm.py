@@ -19,8 +19,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Phase, Refusal, linear, view
 
 
@@ -61,7 +59,7 @@ class FoldBatchNorm(Pass[Fold]):
             return Refusal(layer, (node, maker))
         if reason := linear.other_reader(context.model, source, node):
             return Refusal(reason, (node, maker))
-        affine = statistics(node, context.opset, layer.outputs)
+        affine = linear.statistics(node, context.opset, layer.outputs)
         if isinstance(affine, str):
             return Refusal(affine, (node, maker))
         weight, bias = layer.followed_by(affine)
@@ -80,7 +78,7 @@ class FoldBatchNorm(Pass[Fold]):
             return Refusal(layer, (node, reader))
         if reason := linear.other_reader(context.model, made, reader):
             return Refusal(reason, (node, reader))
-        affine = statistics(node, context.opset, layer.inputs)
+        affine = linear.statistics(node, context.opset, layer.inputs)
         if isinstance(affine, str):
             return Refusal(affine, (node, reader))
         if affine.shifts and (reader.op == "ConvTranspose" or linear.is_padded(reader)):
@@ -97,25 +95,3 @@ class FoldBatchNorm(Pass[Fold]):
         else:
             linear.recast(edit, norm, layer, fold.layer, layer.inputs[0], fold.weight, fold.bias)
             edit.sweep([layer])
-
-
-def statistics(node: Node, opset: int, channels: int) -> linear.Affine | str:
-    """The normalisation as a scale and a shift for each channel, or why it is none."""
-    if view.attr(node, "training_mode", 0) or (opset < 7 and not view.attr(node, "is_test", 0)):
-        return "the BatchNormalization is in training mode"
-    if not view.attr(node, "spatial", 1):
-        return "the BatchNormalization has statistics for every element (spatial = 0)"
-    for extra in node.outputs[1:]:
-        if extra.name and extra.outputs:
-            return f"its statistics {extra.name!r} are read"
-    values = [view.constant_value(view.input_at(node, i)) for i in range(1, 5)]
-    if any(v is None for v in values):
-        return "the statistics of the BatchNormalization are not constant"
-    scale, bias, mean, variance = (np.asarray(v, dtype=np.float64).reshape(-1) for v in values)
-    if any(v.size != channels for v in (scale, bias, mean, variance)):
-        return f"the BatchNormalization has {scale.size} channels, the layer {channels}"
-    spread = variance + float(view.attr(node, "epsilon", 1e-5))
-    if not np.all(spread > 0):
-        return f"a variance plus epsilon is {spread.min():.3g}, which has no root"
-    slope = scale / np.sqrt(spread)
-    return linear.Affine(slope, bias - mean * slope)

@@ -4,9 +4,9 @@ What it does: LeakyRelu, PRelu with constant slopes, Abs and soft Shrink -> Relu
 Law: x = Relu(x) - Relu(-x), and each half has its own slope: f(x) = Relu(x) - slope Relu(-x).
 Numerics: ROUNDING - one half of the sum is always zero; Shrink adds and takes away lambd.
 Scales: both halves take the scale of the input, the sum that of the old output.
-Fires: on float tensors of any rank where the target refuses the node (negative slopes; PRelu and Abs before TensorRT 8.4).
-Refuses: slopes computed at run time; ThresholdedRelu with alpha above 0 and Shrink with bias other than lambd, which jump
-    where a sum of Relu cannot.
+Fires: on float tensors of any rank where the target refuses the node (negative slopes; PRelu and Abs before 8.4).
+Refuses: slopes computed at run time; ThresholdedRelu with alpha above 0 and Shrink with bias other than lambd, which
+    jump where a sum of Relu cannot.
 Source: ONNX LeakyRelu, PRelu, Abs, Shrink, ThresholdedRelu; ACT-NEGSLOPE, PRELU-CONST, UNARY-ABS, ACT-OTHER.
 Example: LeakyRelu(x; alpha -0.1) -> Add(Relu(x), Mul(Relu(Mul(x, -1)), 0.1))
 """

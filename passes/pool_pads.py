@@ -1,14 +1,13 @@
 """Pools in ceil_mode say their end pads themselves.
 
 What it does: MaxPool with ceil_mode = 1 -> the same pool with ceil_mode = 0 and the end pads that this shape needs;
-    AveragePool likewise where no window hangs over or the pads are not counted.
-Law: a window that hangs over the map reads nothing there; padded minus infinity is nothing for a maximum, and a pad
-    that is not counted is nothing for an average. A last window that would start behind the data is dropped by ONNX.
+    AveragePool likewise where no window hangs over (else average-exclusive is the pass).
+Law: a window that hangs over the map reads nothing there, and padded minus infinity is nothing for a maximum. A last
+    window that would start behind the data is dropped by ONNX.
 Numerics: EXACT - the same windows over the same data.
 Scales: nothing new.
 Fires: on 1-D to 3-D pools of static shape that the target refuses or doubts in ceil_mode; auto_pad becomes explicit.
-Refuses: an AveragePool with count_include_pad = 1 whose last window hangs over (average-exclusive does that), and pads
-    above 7.
+Refuses: a dilated window, and pads above 7.
 Source: ONNX MaxPool, AveragePool; POOL-CEIL, POOL-PAD.
 Example: MaxPool 3x3 stride 2 ceil_mode 1 on 112x112 -> MaxPool 3x3 stride 2 pads [0, 0, 1, 1]
 """
@@ -36,8 +35,8 @@ class PoolPads(Pass[tuple[int, ...]]):
         hangs = windows.overhangs(node, axes)
         if windows.is_dilated(node):
             return Refusal("its window is dilated, the DLA's is not", (node,))
-        if hangs and node.op == "AveragePool" and view.attr(node, "count_include_pad", 0):
-            return Refusal("it counts pads, and ceil_mode lets a window hang over them", (node,))
+        if hangs and node.op == "AveragePool":
+            return None
         window = view.window(node)
         if window is None:
             return None

@@ -55,7 +55,7 @@ class PoolWindow(Pass[Cascade]):
             wide = "x".join(str(a.kernel) for a in axes)
             return Refusal(f"no cascade of windows up to 8 makes {wide} at this stride and size", (node,))
         stages = pooling.align([p for p in plans if p is not None])
-        text = ", ".join("x".join(str(s.kernel) for s in stage) for stage in stages)
+        text = ", ".join("x".join(str(s.kernel) for s in stage) for stage in stages) or "nothing"
         own = "x".join(str(k) for k in view.ints(node, "kernel_shape"))
         built = "" if source is x else f" on {source.name}"
         return Match((node,), Cascade(source, stages), f"{own} -> {text}{built}")

@@ -1,14 +1,14 @@
 """Swish and Mish become Sigmoid forms.
 
-What it does: Swish(x; alpha) -> Mul(x, Sigmoid(alpha x)); Mish(x) -> x (1 - q)/(1 + q) with q = Sigmoid(-x)^2; likewise
-    the Tanh of a Softplus, which is how Mish is written before opset 18.
-Law: tanh(ln(1 + e^x)) = ((1 + e^x)^2 - 1)/((1 + e^x)^2 + 1), and 1/(1 + e^x) = Sigmoid(-x).
+What it does: Swish(x; alpha) -> Mul(x, Sigmoid(alpha x)); Mish(x) -> x p (1 + s)/(1 + s^2) with p = Sigmoid(x), s =
+    Sigmoid(-x); likewise the Tanh of a Softplus, which is how Mish is written before opset 18.
+Law: tanh(ln(1 + e^x)) = (1 - s^2)/(1 + s^2) with s = 1/(1 + e^x) = Sigmoid(-x), and 1 - s = p, so no digits cancel.
 Numerics: ROUNDING - the same function by other operations.
 Scales: Sigmoid outputs have the fixed scale 1/127 (Q-SIGMOID), the last tensor that of the old output.
 Fires: on float tensors of any rank; Mish only where the target takes a Div of two activations, if with doubt.
 Refuses: a Softplus that others read besides the Tanh.
 Source: ONNX Swish (opset 24), Mish (opset 18), Softplus, Tanh; ACT-OTHER, EW-DIV.
-Example: Mish(x) -> Mul(x, Div(1 - q, 1 + q)), q = Sigmoid(-x) Sigmoid(-x)
+Example: Mish(x) -> Mul(x, Mul(p, Div(1 + s, 1 + s s)))
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class SwishMish(Pass[None]):
 
 
 def _quotient(edit: Editor, x: Tensor) -> Tensor:
-    """tanh(ln(1 + e^x)) as (1 - q)/(1 + q)."""
-    root = edit.op("Sigmoid", [edit.op("Mul", [x, emit.scalar(edit, -1.0, x, "minus")])])
-    q = edit.op("Mul", [root, root])
-    above = edit.op("Add", [edit.op("Mul", [q, emit.scalar(edit, -1.0, x, "minus")]), emit.scalar(edit, 1.0, x, "one")])
-    return edit.op("Div", [above, edit.op("Add", [q, emit.scalar(edit, 1.0, x, "one")])])
+    """tanh(ln(1 + e^x)) as p (1 + s)/(1 + s^2)."""
+    s = edit.op("Sigmoid", [edit.op("Mul", [x, emit.scalar(edit, -1.0, x, "minus")])])
+    above = edit.op("Add", [s, emit.scalar(edit, 1.0, x, "one")])
+    below = edit.op("Add", [edit.op("Mul", [s, s]), emit.scalar(edit, 1.0, x, "one")])
+    return edit.op("Mul", [edit.op("Sigmoid", [x]), edit.op("Div", [above, below])])

@@ -69,7 +69,7 @@ def check(
 
 def render(report: Report, gates: tuple[Gate, ...], layout: str) -> str:
     """The report in one of :data:`FORMATS`."""
-    from dlarewrite.cli.versions import version
+    from dlarewrite import __version__
     from dlarewrite.report import github, json_, junit, sarif, text
 
     if layout == "json":
@@ -77,7 +77,7 @@ def render(report: Report, gates: tuple[Gate, ...], layout: str) -> str:
     if layout == "github":
         return github.render(report, gates)
     if layout == "sarif":
-        return sarif.render(report, gates, version("dlarewrite"))
+        return sarif.render(report, gates, __version__)
     if layout == "junit":
         return junit.render(report, gates)
     return text.judged(report, width(), gates)

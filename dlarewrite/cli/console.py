@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import enum
+import logging
 import os
 import sys
 import warnings
@@ -49,7 +50,7 @@ class Console:
     def open_log(self, path: Path) -> None:
         """Keep every line of this run in ``path`` as well; raises :class:`UsageError` where it cannot be written."""
         try:
-            self._log = path.open("w", encoding="utf-8")
+            self._log = path.open("w", encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise UsageError(f"cannot write log file {str(path)!r}: {error.strerror}") from error
 
@@ -95,9 +96,7 @@ class Console:
         self._write(level, f"[{prefix}] {text}")
 
     def _write(self, level: Level, text: str) -> None:
-        if self._log is not None:
-            self._log.write(f"{datetime.datetime.now().isoformat(timespec='milliseconds')} {text}\n")
-            self._log.flush()
+        self._record(text)
         if level > self.level:
             return
         if self._status is not None:
@@ -107,15 +106,30 @@ class Console:
         sys.stderr.flush()
 
     @contextlib.contextmanager
+    def hushed(self) -> Iterator[None]:
+        """Warnings and log records of libraries are shown with ``-vv`` only, and kept in the log file."""
+        handler = _Records(self)
+        logging.getLogger().addHandler(handler)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("default")
+                warnings.showwarning = lambda message, category, *rest: self.extra(f"{category.__name__}: {message}")
+                yield
+        finally:
+            logging.getLogger().removeHandler(handler)
+
+    def _record(self, text: str) -> None:
+        if self._log is not None:
+            self._log.write(f"{datetime.datetime.now().isoformat(timespec='milliseconds')} {text}\n")
+            self._log.flush()
+
+    @contextlib.contextmanager
     def working(self, task: str) -> Iterator[Callable[[str], None]]:
         """Shows what goes on: a live line on a terminal, else plain lines with ``-v``; yields the teller.
 
-        Whatever libraries and plugins print meanwhile goes to stderr, so that stdout carries the product alone; their
-        warnings are shown with ``-vv`` only.
+        Whatever libraries and plugins print meanwhile goes to stderr, so that stdout carries the product alone.
         """
-        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
-            warnings.simplefilter("default")
-            warnings.showwarning = lambda message, category, *rest: self.extra(f"{category.__name__}: {message}")
+        with contextlib.redirect_stdout(sys.stderr):
             if self.level is not Level.INFO or not sys.stderr.isatty():
                 yield lambda text: self.verbose(f"{task}: {text}")
                 return
@@ -128,14 +142,24 @@ class Console:
             self._status = status
 
             def tell(text: str) -> None:
-                if self._log is not None:
-                    self._log.write(f"{task}: {text}\n")
+                self._record(f"[V] {task}: {text}")
                 status.update(f"{task}: {text}")
 
             try:
                 yield tell
             finally:
                 self._status = None
+
+
+class _Records(logging.Handler):
+    """Brings the log records of libraries to the console."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.WARNING)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.extra(f"{record.name}: {record.getMessage()}")
 
 
 def _silence_stdout() -> None:

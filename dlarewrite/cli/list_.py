@@ -14,8 +14,11 @@ from dlarewrite.cli.console import Console
 from dlarewrite.cli.extensions import find_plugins
 from dlarewrite.cli.output import width
 from dlarewrite.cli.types import TargetType
+from dlarewrite.report.figures import some
 
 Rows = list[dict[str, Any]]
+
+_TITLES = {"tensorrt": "TensorRT", "dla_cores": "DLA cores", "id": "Rule", "rule": "What"}
 
 
 @command("list", short_help="List passes, targets, rules or plugins.")
@@ -34,13 +37,13 @@ def list_(what: str, target: str | None, plugin: tuple[Path, ...], as_json: bool
         return
     from dlarewrite.report.tables import table
 
-    titles = [column.replace("_", " ").capitalize() for column in columns]
+    titles = [_TITLES.get(column) or column.replace("_", " ").capitalize() for column in columns]
     console.product(table(titles, [[_cell(row[column]) for column in columns] for row in rows], width()))
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value)) or "-"
+        return some([str(item) for item in value], 5) or "-"
     return str(value) if value not in ("", None) else "-"
 
 

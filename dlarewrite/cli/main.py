@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from dlarewrite import __version__
 from dlarewrite.cli.console import Console, ReaderGone, complain
 from dlarewrite.cli.lazy import Entry, LazyGroup
 from dlarewrite.errors import DlarewriteError
@@ -42,7 +43,8 @@ class Program(LazyGroup):
         words = list(sys.argv[1:] if args is None else args)
         console = Console()
         try:
-            code = self._guarded(console, words, prog_name or "dlarewrite", complete_var, extra)
+            with console.hushed():
+                code = self._guarded(console, words, prog_name or "dlarewrite", complete_var, extra)
         finally:
             console.close()
         if standalone_mode:
@@ -82,9 +84,7 @@ def _usage(console: Console, error: click.ClickException) -> int:
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
-    from dlarewrite.cli.versions import version
-
-    ctx.ensure_object(Console).product(f"dlarewrite {version('dlarewrite')}")
+    ctx.ensure_object(Console).product(f"dlarewrite {__version__}")
     ctx.exit()
 
 

@@ -35,6 +35,26 @@ def check_paths(source: Path, output: Path) -> None:
         ) from error
     if output.exists() and not os.access(output, os.W_OK):
         raise UsageError(f"output {str(output)!r} is write-protected")
+    _check_weights(source, output.with_name(f"{output.name}.data"))
+
+
+def _check_weights(source: Path, data: Path) -> None:
+    """The file that the weights of a large result go to must not be the one that the model's own weights are in."""
+    if not data.exists():
+        return
+    import onnx
+
+    try:
+        tensors = onnx.load(str(source), load_external_data=False).graph.initializer
+    except Exception:
+        return  # what is wrong with the model is said where it is loaded
+    places = {entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location"}
+    for place in places:
+        with contextlib.suppress(OSError):
+            if data.samefile(source.parent / place):
+                raise UsageError(
+                    f"{str(data)!r} holds the weights of the input model", hint="choose another output name"
+                )
 
 
 def width() -> int:

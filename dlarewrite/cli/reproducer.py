@@ -19,7 +19,7 @@ def write(error: BaseException, words: Sequence[str]) -> Path:
     lines += ["[versions]", *(f"{name}: {text}" for name, text in versions().items()), ""]
     lines += ["[traceback]", "".join(traceback.format_exception(error)).rstrip()]
     path = Path(tempfile.mkdtemp(prefix="dlarewrite-crash-")) / "report.txt"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace")
     return path
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from dlarewrite.devtools.markdown import code, codes, page, table
-from dlarewrite.target import Profile, Rule, profiles, rulebook, support_matrix
+from dlarewrite.target import Rule, profiles, rulebook, support_matrix
+from dlarewrite.target.rule import ALL, BOTH
+from dlarewrite.target.sources import cite
 
 _INTRO = """\
 What the DLA takes, as `dlarewrite check` judges it. The messages of findings, the boundary tests and this page come
@@ -22,8 +22,11 @@ def render() -> str:
     layers: dict[str, list[Rule]] = {}
     for rule in rulebook():
         layers.setdefault(rule.layer, []).append(rule)
-    sections = [f"### {layer or 'Every layer'}\n\n" + "\n\n".join(map(_rule, rules)) for layer, rules in layers.items()]
-    return page("Rules", _INTRO, _targets(), _matrix(), "## Rules", *sections)
+    sections = [
+        f"### {'Every layer' if layer == '*' else layer}\n\n" + "\n\n".join(map(_rule, rules))
+        for layer, rules in layers.items()
+    ]
+    return page("Rules", _INTRO, _targets(), _matrix(), "## Rules", *sections, _sources())
 
 
 def _targets() -> str:
@@ -43,6 +46,7 @@ def _matrix() -> str:
 
 def _rule(rule: Rule) -> str:
     quantity = ", ".join(rule.quantity)
+    precisions = ", ".join(sorted(p.value for p in rule.precisions))
     lines = [
         f"#### {rule.id}",
         "",
@@ -52,18 +56,21 @@ def _rule(rule: Rule) -> str:
         f"- **Otherwise**: {rule.effect}",
         f"- **Evidence**: {rule.evidence.value}",
         f"- **Operators**: {codes(rule.ops) or 'all'}",
-        f"- **Targets**: {_columns(rule.profiles, profiles())}",
-        f"- **Precisions**: {', '.join(sorted(p.value for p in rule.precisions))}",
     ]
+    if rule.profiles < ALL:
+        lines.append(f"- **Targets**: {codes(p.name for p in profiles() if p.column in rule.profiles)}")
+    if rule.precisions < BOTH:
+        lines.append(f"- **Precisions**: {precisions}")
     if rule.cures:
         lines.append(f"- **Cure**: {codes(rule.cures)}")
-    lines.append(f"- **Source**: {rule.source}")
+    lines.append(f"- **Source**: {', '.join(rule.sources)}")
     if rule.explanation:
         lines += ["", rule.explanation]
     return "\n".join(lines)
 
 
-def _columns(columns: Iterable[str], known: Iterable[Profile]) -> str:
-    held = set(columns)
-    names = [p.name for p in known if p.column in held]
-    return "all" if held >= {p.column for p in known} else codes(names)
+def _sources() -> str:
+    """Every source that a rule names, once, with its address."""
+    keys = sorted({key for rule in rulebook() for key in rule.sources})
+    rows = [(key, cite(key).removeprefix(key).strip().removeprefix("(").removesuffix(")")) for key in keys]
+    return f"## Sources\n\n{table(('Key', 'What'), rows)}"

@@ -277,7 +277,7 @@ FALLBACKS = (
         id="falling-back",
         literal="Default DLA is enabled but layer",
         regex=re.compile(
-            r"Default DLA is enabled but layer (?P<layer>.+?) is not (?:supported|running) on DLA(?:, falling back to GPU|$)"
+            r"Default DLA is enabled but layer (?P<layer>.+?) is not (?:supported|running) on DLA(?:,|\.?$)"
         ),
         example="Default DLA is enabled but layer Transpose__560 is not supported on DLA, falling back to GPU.",
         meaning="the layer leaves the DLA; where there is a reason, it stands in the line before",

@@ -50,6 +50,7 @@ class Model:
         self.opset = opset
         self.envelope = envelope
         self.names = set(names)
+        self._tickets: dict[str, int] = {}
         self.folder = folder
         self._ordered: list[gs.Node] | None = None
 
@@ -90,11 +91,12 @@ class Model:
 
     def fresh(self, hint: str) -> str:
         """A tensor or node name nobody uses yet, ``hint`` itself where it is free."""
-        name = hint or "tensor"
-        for number in itertools.count(1):
-            if name not in self.names:
-                break
-            name = f"{hint}_{number}"
+        stem = name = hint or "tensor"
+        number = self._tickets.get(stem, 0)
+        while name in self.names:
+            number += 1
+            name = f"{stem}_{number}"
+        self._tickets[stem] = number
         self.names.add(name)
         return name
 

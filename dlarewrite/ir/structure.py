@@ -14,6 +14,7 @@ def check_structure(model: Model) -> None:
     names: dict[str, gs.Tensor] = {}
     roots = {id(t) for t in model.inputs}
     made: set[int] = set(roots)
+    readers: dict[int, set[int]] = {}
     for tensor in model.inputs:
         _claim(names, tensor)
     for node in model.nodes:
@@ -25,7 +26,9 @@ def check_structure(model: Model) -> None:
             if id(tensor) not in made:
                 raise ModelError(f"{label(node)} ({node.op}) reads {tensor.name!r} before anything makes it")
         for tensor in node.inputs:
-            if not any(reader is node for reader in tensor.outputs):
+            if id(tensor) not in readers:
+                readers[id(tensor)] = {id(r) for r in tensor.outputs}
+            if id(node) not in readers[id(tensor)]:
                 raise ModelError(f"{label(node)} reads {tensor.name!r}, which does not know it")
         for tensor in node.outputs:
             if len(tensor.inputs) != 1 or tensor.inputs[0] is not node:

@@ -18,12 +18,12 @@ class Reason:
     """One rule that several nodes break; ``messages`` are the distinct ones, each with its own figures."""
 
     finding: Finding
-    messages: list[str] = field(default_factory=list)
+    messages: dict[str, None] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
         more = len(self.messages) - 1
-        return self.messages[0] + (f" (and {more} other value{'s' if more > 1 else ''})" if more else "")
+        return next(iter(self.messages)) + (f" (and {more} other value{'s' if more > 1 else ''})" if more else "")
 
 
 @dataclass
@@ -62,5 +62,4 @@ def _add(group: Group, finding: Finding) -> None:
     if reason is None:
         reason = Reason(finding)
         group.reasons.append(reason)
-    if finding.message not in reason.messages:
-        reason.messages.append(finding.message)
+    reason.messages[finding.message] = None

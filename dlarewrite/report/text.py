@@ -69,7 +69,7 @@ def _figures(summary: Summary) -> str:
 
 
 def _passes(report: Report, width: int) -> str:
-    rows = [(p.name, str(p.fired), str(p.numerics), some(p.details, 2)) for p in report.passes if p.fired]
+    rows = [(p.name, str(p.fired), str(p.numerics), some(p.details, 2) or "-") for p in report.passes if p.fired]
     if not rows:
         return "No pass fired: the model is unchanged."
     return section("Passes that fired", table(("Pass", "Count", "Numerics", "Changed"), rows, width, ("Count",)))
@@ -100,7 +100,7 @@ def _left(report: Report, width: int, still: str) -> str:
 def _nodes(groups: list[Group], width: int) -> str:
     rows = []
     for group in groups:
-        names, cure = some([n.name for n in group.nodes]), ", ".join(group.cures) or "-"
+        names, cure = _names(group), ", ".join(group.cures) or "-"
         count = str(len(group.nodes))
         for place, reason in enumerate(group.reasons):
             head = (group.op, count) if place == 0 else ("", "")
@@ -109,6 +109,12 @@ def _nodes(groups: list[Group], width: int) -> str:
         if not group.reasons:
             rows.append((group.op, count, "-", NO_RULE, names, cure))
     return table(("Operator", "Count", "Rule", "Reason", "Nodes", "Cure"), rows, width, ("Count",))
+
+
+def _names(group: Group) -> str:
+    """One name a line, so that long ones fold by themselves."""
+    shown, more = [node.name for node in group.nodes[:2]], len(group.nodes) - 2
+    return "\n".join([*shown, f"and {more} more"] if more > 0 else shown)
 
 
 def _graph(report: Report, width: int) -> list[str]:

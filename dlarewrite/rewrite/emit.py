@@ -33,6 +33,21 @@ def clip(edit: Editor, x: gs.Tensor, low: float, high: float) -> gs.Variable:
     return edit.op("Clip", [x, scalar(edit, low, x, "min"), scalar(edit, high, x, "max")])
 
 
+def odd_cubic(edit: Editor, x: gs.Tensor, slope: float, cubic: float) -> gs.Variable:
+    """slope x + cubic x^3, as x (slope + cubic x x)."""
+    square = edit.op("Mul", [x, x])
+    inner = edit.op("Add", [edit.op("Mul", [square, scalar(edit, cubic, x, "cubic")]), scalar(edit, slope, x, "slope")])
+    return edit.op("Mul", [x, inner])
+
+
+def polynomial(edit: Editor, x: gs.Tensor, coefficients: Sequence[float]) -> gs.Variable:
+    """c0 + c1 x + c2 x^2 ... by Horner's rule, lowest coefficient first, two at least."""
+    result = edit.op("Mul", [x, scalar(edit, coefficients[-1], x, "c")])
+    for coefficient in reversed(coefficients[1:-1]):
+        result = edit.op("Mul", [edit.op("Add", [result, scalar(edit, coefficient, x, "c")]), x])
+    return edit.op("Add", [result, scalar(edit, coefficients[0], x, "c")])
+
+
 def slice_(
     edit: Editor,
     x: gs.Tensor,

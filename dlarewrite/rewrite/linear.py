@@ -136,6 +136,28 @@ def layer_of(node: gs.Node | None) -> Layer | str | None:
     return Layer(node.op, weight.astype(np.float64), bias, group, alpha, out_axis, tensor, weight.dtype)
 
 
+def statistics(node: gs.Node, opset: int, channels: int) -> Affine | str:
+    """The normalisation as a scale and a shift for each channel, or why it is none."""
+    if attr(node, "training_mode", 0) or (opset < 7 and not attr(node, "is_test", 0)):
+        return "the BatchNormalization is in training mode"
+    if not attr(node, "spatial", 1):
+        return "the BatchNormalization has statistics for every element (spatial = 0)"
+    for extra in node.outputs[1:]:
+        if extra.name and extra.outputs:
+            return f"its statistics {extra.name!r} are read"
+    values = [constant_value(input_at(node, i)) for i in range(1, 5)]
+    if any(v is None for v in values):
+        return "the statistics of the BatchNormalization are not constant"
+    scale, bias, mean, variance = (np.asarray(v, dtype=np.float64).reshape(-1) for v in values)
+    if any(v.size != channels for v in (scale, bias, mean, variance)):
+        return f"the BatchNormalization has {scale.size} channels, the layer {channels}"
+    spread = variance + float(attr(node, "epsilon", 1e-5))
+    if not np.all(spread > 0):
+        return f"a variance plus epsilon is {spread.min():.3g}, which has no root"
+    slope = scale / np.sqrt(spread)
+    return Affine(slope, bias - mean * slope)
+
+
 def is_padded(node: gs.Node) -> bool:
     """Whether the layer reads zeros beside its input (or may, where its shapes are not known)."""
     if node.op == "Gemm":

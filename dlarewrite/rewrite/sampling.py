@@ -81,6 +81,53 @@ def linear_matrix(size: int, factor: int) -> Matrix:
     return found
 
 
+@dataclass(frozen=True)
+class Plane:
+    """A Resize of H and W alone: their axes and [out, size] matrices."""
+
+    sampling: Sampling
+    height: Axis
+    width: Axis
+    rows: Matrix
+    columns: Matrix
+
+    @property
+    def axes(self) -> tuple[tuple[Axis, Matrix], tuple[Axis, Matrix]]:
+        return (self.height, self.rows), (self.width, self.columns)
+
+    @property
+    def words(self) -> str:
+        """The sizes, for people."""
+        return f"{self.height.size}x{self.width.size} -> {self.height.out}x{self.width.out}"
+
+
+def plane(node: gs.Node, opset: int) -> Plane | str | None:
+    """A Resize or Upsample of [N, C, H, W] that leaves N and C alone; a sentence why not; None for open shapes."""
+    found = read(node, opset)
+    if not isinstance(found, Sampling):
+        return found
+    if len(found.axes) != 4:
+        return None
+    if any(axis.size != axis.out for axis in found.axes[:2]):
+        return "it resizes the batch or the channels"
+    rows, columns = found.matrix(2), found.matrix(3)
+    if rows is None or columns is None:
+        return None
+    return Plane(found, found.axes[2], found.axes[3], rows, columns)
+
+
+def nearest_factor(axis: Axis, matrix: Matrix) -> int | None:
+    """The whole factor if the axis repeats each element as often (asymmetric, floor), else None."""
+    ratio = axis.ratio
+    return ratio if ratio and np.array_equal(matrix, nearest_matrix(axis.size, ratio)) else None
+
+
+def linear_factor(axis: Axis, matrix: Matrix) -> int | None:
+    """The whole factor if the axis is linear half_pixel by it (weights to 1e-6), else None."""
+    ratio = axis.ratio
+    return ratio if ratio and np.allclose(matrix, linear_matrix(axis.size, ratio), rtol=0, atol=1e-6) else None
+
+
 def read(node: gs.Node, opset: int) -> Sampling | str | None:
     """What a Resize or Upsample does; a sentence why that cannot be told; None where shapes or sizes are not static."""
     x = view.shape(view.input_at(node, 0))

@@ -67,7 +67,16 @@ def _resize(
     return "Resize", [x, roi, given], attrs
 
 
-# ---- crops ----
+# ---- filters and crops ----
+
+
+def takes_depthwise(context: Context, x: gs.Tensor, size: Pair, strides: Pair = (1, 1)) -> bool:
+    """Whether the target takes a depthwise Conv of x with a kernel of ``size``, padded by less than the kernel."""
+    known = view.shape(x)
+    if known is None or len(known) != 4:
+        return False
+    weights = np.broadcast_to(np.zeros((), dtype=view.dtype(x) or np.float32), (known[1], 1, *size))
+    return context.allows("Conv", [x, gs.Constant("kernel", weights)], {"group": known[1], "strides": list(strides)})
 
 
 def one_hot(size: Pair, at: Pair) -> Values:
@@ -81,15 +90,12 @@ def crop_form(context: Context, x: gs.Tensor, begin: Pair, end: Pair) -> str | N
     """How the target crops x: "slice", "select" (a one-hot depthwise Conv: Slice is FP16 only), or None."""
     if not any((*begin, *end)):
         return "slice"
-    known = view.shape(x)
     int8 = context.target.precision is Precision.INT8
     if not int8 and _takes_slice(context, x):
         return "slice"
     fits = max(b + e for b, e in zip(begin, end, strict=True)) < 32
-    if not fits or known is None or len(known) != 4:
-        return None
-    weights = np.zeros((known[1], 1, begin[0] + end[0] + 1, begin[1] + end[1] + 1), dtype=view.dtype(x) or np.float32)
-    return "select" if context.allows("Conv", [x, gs.Constant("kernel", weights)], {"group": known[1]}) else None
+    size = (begin[0] + end[0] + 1, begin[1] + end[1] + 1)
+    return "select" if fits and takes_depthwise(context, x, size) else None
 
 
 def _takes_slice(context: Context, x: gs.Tensor) -> bool:

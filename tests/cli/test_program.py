@@ -167,8 +167,10 @@ def test_library_warnings_show_with_vv_only(run, model: Path, monkeypatch) -> No
     original = compiler.check
 
     def noisy(*args: object, **kwargs: object) -> object:
+        import logging
         import warnings
 
+        logging.getLogger("some.library").warning("a %s record", "logged")
         warnings.warn("from a library", DeprecationWarning, stacklevel=1)
         print("from a plugin")  # noqa: T201
         return original(*args, **kwargs)
@@ -177,4 +179,5 @@ def test_library_warnings_show_with_vv_only(run, model: Path, monkeypatch) -> No
     normal, loud = run("check", model, "--json"), run("check", model, "--json", "-vv")
     assert "from a library" not in normal.stderr
     assert "[X] DeprecationWarning: from a library" in loud.stderr
+    assert "[X] some.library: a logged record" in loud.stderr and "logged" not in normal.stderr
     assert normal.stdout == loud.stdout and "from a plugin" not in normal.stdout

@@ -112,6 +112,12 @@ def test_output_is_the_input(run, model: Path) -> None:
     assert model.read_bytes() == before
 
 
+def test_the_weights_of_the_input_are_not_overwritten(run, model: Path, tmp_path: Path, out: Path) -> None:
+    source = tmp_path / "external.onnx"
+    onnx.save(onnx.load(model), source, save_as_external_data=True, location="next.onnx.data", size_threshold=0)
+    _refused(run("optimize", source, tmp_path / "next.onnx"), 2, "next.onnx.data", "weights of the input model")
+
+
 def test_disk_full_leaves_nothing(run, model: Path, out: Path, monkeypatch) -> None:
     def full(*args: object) -> None:
         raise OSError(28, "No space left on device")
