@@ -8,7 +8,7 @@ from dlarewrite.analysis import constants, shapes
 from dlarewrite.analysis.cost import elements, macs
 from dlarewrite.catalogue import Catalogue, PassRef
 from dlarewrite.errors import EditError, ModelError, UsageError
-from dlarewrite.ir import view
+from dlarewrite.ir import schema, view
 from dlarewrite.ir.editor import Editor
 from dlarewrite.ir.infer import infer
 from dlarewrite.numerics import Numerics
@@ -73,6 +73,7 @@ __all__ = [
     "reduction",
     "region",
     "sampling",
+    "schema",
     "shapes",
     "spatial",
     "view",

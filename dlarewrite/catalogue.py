@@ -10,6 +10,7 @@ import difflib
 import importlib
 import importlib.metadata
 import importlib.util
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,6 +138,8 @@ def _add_file(registry: Registry, path: Path) -> None:
     if spec is None or spec.loader is None:
         raise UsageError(f"plugin file {str(path)!r} is not Python")
     module = importlib.util.module_from_spec(spec)
+    # Frozen dataclasses look their module up while they are made.
+    sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
     except Exception as error:

@@ -21,10 +21,10 @@ from dlarewrite.ir import view
 from dlarewrite.ir.model import Model
 from dlarewrite.ir.structure import check_structure
 from dlarewrite.ir.text import render
-from dlarewrite.islands import makers_of_islands
+from dlarewrite.joint import Choice, Trial, settle
 from dlarewrite.outcome import Report, describe
 from dlarewrite.partition.plan import Plan, make_plan
-from dlarewrite.partition.summary import Placement, place
+from dlarewrite.partition.summary import place, summarise
 from dlarewrite.rewrite.context import Context, Settings
 from dlarewrite.rewrite.instruments import CheckEach, DumpEach, Instrument, PrintAfter, Progress
 from dlarewrite.rewrite.manager import PassManager, RewriteLog, default_pipeline, flatten
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 Source = "str | Path | onnx.ModelProto | gs.Graph"
 Watch = Callable[[str], None]
 
-_JOINT_ROUNDS = 4
-
 
 @dataclass(frozen=True)
 class Options:
@@ -48,7 +46,8 @@ class Options:
 
     ``passes`` / ``skip`` choose from the catalogue, ``pipeline`` replaces the default one. ``shapes`` maps input names
     to dims. ``verify`` is "off", "end" or "each". ``limit`` stops after so many rewrites. ``keep_going`` accepts a run
-    from which an offending pass had to be taken out. ``everything`` also keeps rewrites that only make small islands. Growth limits are those of added cost (share of MACs, bytes).
+    from which an offending pass had to be taken out. ``everything`` also keeps rewrites that are not
+    worth their regions. Growth limits are those of added cost (share of MACs, bytes).
     """
 
     target: str = DEFAULT_TARGET
@@ -128,7 +127,8 @@ def plan(
 ) -> Plan:
     """The DLA regions that a model falls into as it is (shapes frozen as asked); changes nothing.
 
-    Islands with fewer than ``min_macs`` MACs, and the smallest over ``max_loadables`` (the target's cap), stay on the GPU.
+    Islands with fewer than ``min_macs`` MACs stay on the GPU, and so do the smallest over ``max_loadables`` (the
+    target's cap).
     """
     chosen = replace(options or Options(), **changes)
     target = chosen.load_target()
@@ -186,7 +186,7 @@ class _Run:
         self.watch = watch
         self.write = write
         self.target = options.load_target()
-        self.declined: set[tuple[str, str]] = set()
+        self.choice = Choice()
         self.registry = discover(options.plugins)
         self.steps = pipeline(self.registry, options)
         _tell(watch, "load")
@@ -252,45 +252,34 @@ class _Run:
         )
         return Result(model, report, evidence)
 
-    def rewrite(
-        self, removed: Sequence[str], *, check_each: bool = False, limit: int | None = None
-    ) -> tuple[Model, RewriteLog]:
-        """Rewrite a fresh copy of the original without the ``removed`` passes, and decline what only makes islands."""
-        model, log = self.run(removed, check_each=check_each, limit=limit)
-        if self.options.everything or limit is not None:
-            return model, log
-        legalising = {p.name for p in flatten(self.steps) if p.phase is Phase.LEGALISE}
-        best, kept, placed = (model, log), self.declined, self.place(model)
-        least = (len(placed.regions), len(placed.crossings))
-        for _ in range(_JOINT_ROUNDS):
-            declined = makers_of_islands(placed, log, legalising) - self.declined
-            if not declined:
-                break
-            self.declined = self.declined | declined
-            model, log = self.run(removed, check_each=check_each)
-            placed = self.place(model)
-            if len(placed.regions) < least[0] and len(placed.crossings) <= least[1]:
-                best, kept = (model, log), self.declined
-                least = (len(placed.regions), len(placed.crossings))
-        self.declined = kept
-        return best
+    def rewrite(self, removed: Sequence[str], *, check_each: bool = False) -> tuple[Model, RewriteLog]:
+        """Rewrite a fresh copy of the original without the ``removed`` passes; keeps only what is worth its regions."""
+        if self.options.everything:
+            return self.run(removed, Choice(), check_each=check_each)
+        legalising = frozenset(p.name for p in flatten(self.steps) if p.phase is Phase.LEGALISE)
 
-    def place(self, model: Model) -> Placement:
-        judged = judge_graph(model.nodes, model.inputs, model.outputs, self.target, model.opset)
-        return place(model, judged, self.target)
+        def attempt(choice: Choice) -> Trial:
+            model, log = self.run(removed, choice, check_each=check_each)
+            judged = judge_graph(model.nodes, model.inputs, model.outputs, self.target, model.opset)
+            placed = place(model, judged, self.target)
+            return Trial(choice, model, log, placed, summarise(model, judged, self.target, placed))
+
+        found = settle(attempt, self.before.before, legalising)
+        self.choice = found.choice
+        return found.model, found.log
 
     def run(
-        self, removed: Sequence[str], *, check_each: bool = False, limit: int | None = None
+        self, removed: Sequence[str], choice: Choice, *, check_each: bool = False, limit: int | None = None
     ) -> tuple[Model, RewriteLog]:
-        """Run the pipeline once."""
+        """Run the pipeline once under a choice."""
         model = Model.load(self.reference)
         model.folder = self.folder
-        settings = replace(self.options.settings(), declined=frozenset(self.declined))
+        settings = replace(self.options.settings(), declined=choice.declined)
         if limit is not None:
             settings = replace(settings, limit=limit)
         context = Context(model, self.target, settings)
         instruments = [] if limit is not None else self.instruments(check_each)
-        log = PassManager(_without(self.steps, removed), instruments).run(context)
+        log = PassManager(_without(self.steps, (*removed, *choice.skipped)), instruments).run(context)
         check_structure(model)
         return model, log
 
@@ -334,13 +323,13 @@ class _Run:
 
         None where even the untouched model does not prove equal to itself.
         """
-        untouched, log = self.rewrite(removed, limit=0)
+        untouched, log = self.run(removed, self.choice, limit=0)
         if not self.compare(untouched, log.numerics).ok:
             return None
         low, high, culprit = 0, count, None
         while low < high:
             middle = (low + high) // 2
-            model, log = self.rewrite(removed, limit=middle + 1)
+            model, log = self.run(removed, self.choice, limit=middle + 1)
             _tell(self.watch, f"bisect {len(log.changes)}")
             if self.compare(model, log.numerics).ok:
                 low = middle + 1

@@ -2,7 +2,7 @@
 
 A golden case is a text file: a model in ONNX's text syntax, a line ``-----``, and either the graph that the pass
 leaves (as :func:`dlarewrite.ir.text.render` prints it) or ``= refuses REASON``. Lines before the model that start
-with ``#`` are comments; ``# target: NAME``, ``# options: a=1`` and ``# shape: NAME:1x3`` set what the pass runs with. A
+with ``#`` are comments; ``# target: NAME``, ``# precision: int8``, ``# options: a=1`` and ``# shape: NAME:1x3`` set what the pass runs with. A
 float value that the graph declares (``<float[4,3,3,3] w>``) and nothing produces is a weight with seeded values.
 """
 
@@ -27,7 +27,7 @@ from dlarewrite.rewrite.context import Context, Settings
 from dlarewrite.rewrite.manager import PassManager, RewriteLog
 from dlarewrite.rewrite.pass_ import AnyPass
 from dlarewrite.rewrite.spec import Fixpoint, create
-from dlarewrite.target import DEFAULT_TARGET, load_target
+from dlarewrite.target import DEFAULT_TARGET, Precision, load_target
 
 SEPARATOR = "-----"
 
@@ -72,6 +72,7 @@ def run(
     model: onnx.ModelProto | str,
     *,
     target: str = DEFAULT_TARGET,
+    precision: Precision = Precision.FP16,
     settings: Settings | None = None,
     numeric: bool = True,
 ) -> Ran:
@@ -80,7 +81,7 @@ def run(
     instance = pass_() if isinstance(pass_, type) else pass_
     work = Model.load(before)
     allowed = settings or Settings(lossy=instance.numerics is Numerics.LOSSY, growth_macs=100.0)
-    log = PassManager([Fixpoint((instance,))]).run(Context(work, load_target(target), allowed))
+    log = PassManager([Fixpoint((instance,))]).run(Context(work, load_target(target, precision), allowed))
     check_structure(work)
     after = work.to_proto()
     onnx.checker.check_model(after, full_check=True)
@@ -107,9 +108,10 @@ def check_case(path: Path, find: Callable[[str], type[AnyPass]], *, update: bool
     if "shape" in notes:
         name, _, dims = notes["shape"].rpartition(":")
         settings = Settings(shapes={name: tuple(int(d) for d in dims.split("x"))})
-    ran = run(instance, _body(head), target=notes.get("target", DEFAULT_TARGET), settings=settings)
+    target, precision = notes.get("target", DEFAULT_TARGET), Precision(notes.get("precision", "fp16"))
+    ran = run(instance, _body(head), target=target, precision=precision, settings=settings)
     if ran.changes:
-        second = run(instance, ran.after, target=notes.get("target", DEFAULT_TARGET), settings=settings)
+        second = run(instance, ran.after, target=target, precision=precision, settings=settings)
         if second.changes:
             raise AssertionError(f"{path.name}: the pass fires again on its own result: {second.changes}")
     found = ran.text if ran.changes else f"= refuses {'; '.join(ran.reasons)}" if ran.reasons else "= unchanged"

@@ -10,6 +10,16 @@ if __name__ == "passes":
 CATALOGUE = Catalogue(
     provider="dlarewrite",
     passes=(
+        PassRef("freeze-shapes", "dlarewrite_passes.freeze_shapes:FreezeShapes"),
+        PassRef("upgrade-legacy", "dlarewrite_passes.upgrade_legacy:UpgradeLegacy"),
+        PassRef("fold-constants", "dlarewrite_passes.fold_constants:FoldConstants"),
+        PassRef("drop-noops", "dlarewrite_passes.drop_noops:DropNoops"),
+        PassRef("narrow-types", "dlarewrite_passes.narrow_types:NarrowTypes"),
+        PassRef("fold-pad", "dlarewrite_passes.fold_pad:FoldPad"),
+        PassRef("fold-batchnorm", "dlarewrite_passes.fold_batchnorm:FoldBatchNorm"),
+        PassRef("fold-scale-bias", "dlarewrite_passes.fold_scale_bias:FoldScaleBias"),
+        PassRef("repvgg-merge", "dlarewrite_passes.repvgg_merge:RepVggMerge"),
+        PassRef("share-common", "dlarewrite_passes.share_common:ShareCommon"),
         PassRef("keepdims", "dlarewrite_passes.keepdims:Keepdims"),
         PassRef("global-average-pool", "dlarewrite_passes.global_average_pool:GlobalAveragePool"),
         PassRef("global-max-pool", "dlarewrite_passes.global_max_pool:GlobalMaxPool"),
@@ -51,5 +61,9 @@ CATALOGUE = Catalogue(
         PassRef("conv-maps", "dlarewrite_passes.conv_maps:ConvMaps"),
         PassRef("conv-groups-dense", "dlarewrite_passes.conv_groups_dense:ConvGroupsDense"),
         PassRef("conv-cbuf", "dlarewrite_passes.conv_cbuf:ConvCbuf"),
+        PassRef("channel-select", "dlarewrite_passes.channel_select:ChannelSelect"),
+        PassRef("slice-steps", "dlarewrite_passes.slice_steps:SliceSteps"),
+        PassRef("tile-expand", "dlarewrite_passes.tile_expand:TileExpand"),
+        PassRef("pad-explicit", "dlarewrite_passes.pad_explicit:PadExplicit"),
     ),
 )

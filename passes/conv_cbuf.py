@@ -19,7 +19,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from dlarewrite.api import Constant, Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, Variable, convolve, emit, view
+from dlarewrite.api import Constant, Context, Editor, Match, Node, Numerics, Pass, Refusal, Variable, convolve, view
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Plan:
     conv: convolve.Convolution
     blocks: tuple[convolve.Block, ...]
     channels: tuple[convolve.Span, ...]
+    step: int
+    """How wide one step of padding may be."""
 
     @property
     def parts(self) -> int:
@@ -61,20 +63,8 @@ class ConvCbuf(Pass[Plan]):
 
     def apply(self, match: Match[Plan], edit: Editor) -> None:
         plan = match.facts
-        conv = plan.conv
-        values = conv.values()
-        bias, total = conv.bias, None
-        for span in plan.channels:
-            x = _channels(edit, conv.x, span)
-            for block in plan.blocks:
-                taps = values[:, span[0] : span[1], block.rows[0] : block.rows[1], block.columns[0] : block.columns[1]]
-                if conv.window.group != 1:
-                    taps = values[:, :, block.rows[0] : block.rows[1], block.columns[0] : block.columns[1]]
-                part = convolve.convolve_block(edit, conv, x, taps, block, bias)
-                total = part if total is None else edit.op("Add", [total, part])
-                bias = None
-        if total is not None:
-            edit.replace_uses(conv.node.outputs[0], total)
+        total = convolve.sum_of_blocks(edit, plan.conv, plan.blocks, plan.channels, plan.step)
+        edit.replace_uses(plan.conv.node.outputs[0], total)
 
 
 def _plans(context: Context, conv: convolve.Convolution, most: int) -> list[Plan]:
@@ -85,9 +75,10 @@ def _plans(context: Context, conv: convolve.Convolution, most: int) -> list[Plan
         cuts.append(convolve.blocks(conv, convolve.spans(rows, 1), convolve.spans(columns, 1)))
     channels = conv.data[1]
     found: list[Plan] = []
+    step = convolve.narrower(context, conv.x)
     for blocks in filter(None, cuts):
         counts = range(1, min(most // len(blocks), channels if conv.window.group == 1 else 1) + 1)
-        plans = (Plan(conv, blocks, convolve.spans(channels, -(-channels // count))) for count in counts)
+        plans = (Plan(conv, blocks, convolve.spans(channels, -(-channels // count)), step) for count in counts)
         fit = next((plan for plan in plans if plan.parts > 1 and _fits(context, plan)), None)
         found += [fit] if fit is not None else []
     return found
@@ -116,10 +107,3 @@ def _fits(context: Context, plan: Plan) -> bool:
         if not context.allows("Conv", [x, weights], attrs):
             return False
     return True
-
-
-def _channels(edit: Editor, x: Tensor, span: convolve.Span) -> Tensor:
-    form = view.shape(x)
-    if form is None or span == (0, form[1]):
-        return x
-    return emit.slice_(edit, x, [span[0]], [span[1]], [1])

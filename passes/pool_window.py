@@ -49,6 +49,8 @@ class PoolWindow(Pass[Cascade]):
         indices = view.output_at(node, 1)
         if indices is not None and (indices.outputs or context.model.is_pinned(indices)):
             return Refusal("its Indices output is read", (node,))
+        if _waits(x, node, axes):
+            return None
         source, axes = _nearest(x, node, axes)
         plans = [pooling.max_plan(a) for a in axes]
         if any(p is None for p in plans):
@@ -65,6 +67,29 @@ class PoolWindow(Pass[Cascade]):
         for stage in match.facts.stages:
             y = edit.op("MaxPool", [y], pooling.attributes(stage))
         edit.replace_uses(match.nodes[0].outputs[0], y)
+
+
+def _waits(x: Tensor, node: Node, axes: tuple[pooling.Axis, ...]) -> bool:
+    """Whether a smaller pool of ``x`` has to be rewritten yet, upon which this one can be built in the next round."""
+    for other in view.consumers(x):
+        if other is node or not view.is_op(other, "MaxPool") or not _rewrites(other):
+            continue
+        theirs = windows.axes(other) or ()
+        smaller = len(theirs) == len(axes) and all(
+            t.stride == 1 and t.kernel <= a.kernel and t.begin <= a.begin and t.end <= a.end
+            for t, a in zip(theirs, axes, strict=True)
+        )
+        if smaller and sum(t.kernel for t in theirs) < sum(a.kernel for a in axes):
+            return True
+    return False
+
+
+def _rewrites(pool: Node) -> bool:
+    """Whether this pass has a cascade for ``pool``."""
+    axes = windows.axes(pool)
+    if axes is None or len(pool.outputs) > 1 or windows.is_dilated(pool):
+        return False
+    return any(a.kernel > pooling.WINDOW for a in axes) and all(pooling.max_plan(a) is not None for a in axes)
 
 
 def _nearest(x: Tensor, node: Node, axes: tuple[pooling.Axis, ...]) -> tuple[Tensor, tuple[pooling.Axis, ...]]:

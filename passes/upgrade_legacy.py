@@ -177,6 +177,8 @@ def _dropout(old: Old) -> None:
 
 
 def _batchnorm(old: Old) -> None:
+    if old.version < 14 <= old.wanted and len(old.node.outputs) > 1:
+        raise old.stuck("has outputs for training")
     if old.version >= 9:
         return
     if not old.attr("spatial", 1):
@@ -208,7 +210,9 @@ def _resize(old: Old) -> None:
             raise old.stuck("rounds by its scales, which are not constant or go both up and down")
         # Opset 10 left the rounding open; onnxruntime rounds down when it enlarges and up when it shrinks.
         rounding = "ceil" if np.any(scales < 1) else "floor"
-    old.become("Resize", [old.node.inputs[0], None, old.node.inputs[1]], without=("mode",), **_asymmetric(mode, rounding))
+    old.become(
+        "Resize", [old.node.inputs[0], None, old.node.inputs[1]], without=("mode",), **_asymmetric(mode, rounding)
+    )
 
 
 def _asymmetric(mode: str, rounding: str) -> dict[str, Any]:

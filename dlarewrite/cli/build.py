@@ -11,6 +11,7 @@ import click
 from dlarewrite.cli import options
 from dlarewrite.cli.command import FILE, command, operand
 from dlarewrite.cli.console import Console
+from dlarewrite.cli.extensions import find_plugins
 
 if TYPE_CHECKING:
     from dlarewrite.build.request import BuildRequest
@@ -59,6 +60,7 @@ def build(
     from dlarewrite.partition.plan import load_plan
 
     console = Console.current()
+    find_plugins(console, given.get("plugin") or ())
     chosen = options.collect(model, given)
     target = chosen.load_target()
     files = prepare.Files(engine if engine is not None else model.with_suffix(".engine"))
@@ -68,7 +70,7 @@ def build(
         raise UsageError(f"the optimised model would be written over {str(model)!r}", hint="choose another -o")
     with console.working("build") as tell:
         steps = replace(chosen, passes=("freeze-shapes",), pipeline="") if no_optimize else chosen
-        result = compiler.optimize(model, steps, watch=tell)
+        result = compiler.optimize(model, steps, watch=tell, write=console.raw)
         prepare.name_nodes(result.work)
         placed = load_plan(plan_file) if plan_file is not None else compiler.plan_model(result.work, target)
         request = BuildRequest(

@@ -50,6 +50,13 @@ _PASSES = (
         show_default=True,
         help="native: graph inputs and outputs may change rank and type.",
     ),
+    click.option(
+        "--minimal/--everything",
+        "minimal",
+        default=True,
+        show_default=True,
+        help="Keep only rewrites that are worth their regions, or all that the DLA takes.",
+    ),
     click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Stop after N rewrites (to find a bad one)."),
     click.option(
         "--max-growth-macs", type=ShareType(1000.0), default="25%", show_default=True, help="MACs rewrites may add."
@@ -120,6 +127,7 @@ def collect(model: Path, given: Mapping[str, Any]) -> Options:
     if "max_growth_macs" in given:
         known["max_growth_macs"] = given["max_growth_macs"].value
         known["max_growth_bytes"] = given["max_growth_bytes"]
+    known["everything"] = not given.get("minimal", True)
     known["lossy"] = "lossy" in given.get("allow", ())
     known["native_io"] = given.get("io") == "native"
     known["atol"], known["rtol"] = tolerance("atol", given.get("atol", ())), tolerance("rtol", given.get("rtol", ()))

@@ -11,6 +11,7 @@ import click
 from dlarewrite.cli import options
 from dlarewrite.cli.command import FILE, command, operand
 from dlarewrite.cli.console import Console
+from dlarewrite.cli.extensions import find_plugins
 
 
 @command("plan", short_help="Show the DLA regions that a model falls into.")
@@ -33,6 +34,7 @@ def plan(
     from dlarewrite.ir.exporter import atomic
 
     console = Console.current()
+    find_plugins(console, given.get("plugin") or ())
     chosen = options.collect(model, given)
     with console.working("plan") as tell:
         found = compiler.plan(

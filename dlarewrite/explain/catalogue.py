@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dlarewrite.explain.failures import FAILURES
+from dlarewrite.explain.fallbacks import FALLBACKS
+from dlarewrite.explain.kin import KIN
 from dlarewrite.explain.pattern import Pattern
-from dlarewrite.explain.placements import CONTEXT, FAILURES, PLACEMENTS
-from dlarewrite.explain.refusals import FALLBACKS, KIN, REASONS
+from dlarewrite.explain.placements import CONTEXT, PLACEMENTS
+from dlarewrite.explain.reasons import REASONS
 
 PATTERNS: tuple[Pattern, ...] = (*FALLBACKS, *REASONS, *PLACEMENTS, *FAILURES, *CONTEXT, *KIN)
 

@@ -33,7 +33,7 @@ class Row:
 
 @dataclass(frozen=True)
 class RuleEvidence:
-    """How a log speaks about one rule: nodes that it broke and that left the DLA, and nodes that stayed in spite of it."""
+    """A rule in a log: nodes that broke it and ``left`` the DLA, and nodes that ``stayed`` in spite of it."""
 
     rule: str
     left: int
@@ -71,9 +71,8 @@ def compare(reading: Reading, report: Report) -> Comparison:
             continue
         rules = tuple(dict.fromkeys(f.rule for f in node.findings if f.effect != "note"))
         kind = _kind(node.verdict, device, position in capped)
-        rows.append(
-            Row(node.name, node.op, device, node.verdict, kind, rules, logged.get(position, ()), position in placing.by_name)
-        )
+        said, named = logged.get(position, ()), position in placing.by_name
+        rows.append(Row(node.name, node.op, device, node.verdict, kind, rules, said, named))
         if kind != CAPPED:
             table = stayed if device == "dla" else left
             for rule in rules:

@@ -58,13 +58,11 @@ def read_lines(stream: BinaryIO, name: str) -> Iterator[Line]:
     """The lines of a log, one at a time; raises :class:`UsageError` where it is empty or no text."""
     head = stream.read(_HEAD)
     if not head.strip():
-        raise UsageError(f"{name} is empty", hint="write the log with `trtexec ... --useDLACore=0 --verbose > build.log`")
+        raise UsageError(f"{name} is empty", hint="trtexec ... --useDLACore=0 --verbose > build.log 2>&1 writes a log")
     encoding = _encoding(head, name)
     decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
     text = io.IncrementalNewlineDecoder(decoder, translate=True)
-    number = 0
-    for line, cut in _split(stream, head, text):
-        number += 1
+    for number, (line, cut) in enumerate(_split(stream, head, text), start=1):
         yield _clean(number, line, cut)
 
 

@@ -8,27 +8,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from dlarewrite.explain.catalogue import PATTERNS
+from dlarewrite.explain.circumstances import Circumstances
 from dlarewrite.explain.lines import Line
 from dlarewrite.explain.names import foreign, is_reformat, old_regions
 from dlarewrite.explain.pattern import Pattern, Role, Version, group
-from dlarewrite.explain.reading import Event, Layer, Reading, Region, Said, Scales, Strange
-from dlarewrite.explain.versions import version_in
+from dlarewrite.explain.reading import Event, Layer, Reading, Region, Said, Scales
+from dlarewrite.explain.strangers import Strangers
 
 MOST = 200_000
 """Layers, regions and tensors of each kind that are kept; more are counted only."""
 _LONGEST_NAME = 4096
-_MOST_STRANGE = 200
 _NEAR = 3
 """A reason without a name belongs to the refusal that follows within so many lines about the DLA."""
 
-_WORTH = ("DLA", "ForeignNode", "[GpuLayer]", "scale and zero-point", "kNVM", "numEngines", "size of", "less than 4 dim")
-_CONTEXTUAL = ("nbTensors <=", "kDIRECT_IO", "I/O format restrictions", "running on GPU", "graph for the whole network")
+_LITERALS = {pattern.literal for pattern in PATTERNS}
+_WORTH = tuple(word for word in _LITERALS if not any(other in word for other in _LITERALS - {word}))
+"""A line without any of these matches no pattern; most lines of a verbose log end here."""
 _LISTS = re.compile(r"Layers [Rr]unning on (?P<device>DLA|GPU)\b[\s:-]*(?P<rest>.*)")
-_SHAPES = re.compile(r"--(?:shapes|optShapes|minShapes)=(\S+)")
-_SHAPE = re.compile(r"([^\s,]+?):(\d+(?:x\d+)*)(?:,|$)")
-_STRANGE = re.compile(r"\bDLA\b", re.IGNORECASE)
+_ABOUT = re.compile(r"\bDLA\b", re.IGNORECASE)
 _FULL = (Role.DLA, Role.GPU, Role.OFFLOADED)
-_KNOWN_PASSAGE = re.compile(r"GPU_?[Ff]allback|Safe mode|EnableDLA|--\w+", re.IGNORECASE)
+_OPTION = re.compile(r"--\w+")
 
 
 @dataclass
@@ -56,40 +55,34 @@ class Reader:
         self._layers: dict[str, _Layer] = {}
         self._regions: dict[str, _Region] = {}
         self._events: dict[str, tuple[Said, int, str]] = {}
-        self._strange: dict[str, tuple[int, int]] = {}
+        self._strange = Strangers()
         self._tensors: dict[str, None] = {}
         self._scale: Said | None = None
         self._waiting: tuple[Said, int] | None = None
-        self._broken: Line | None = None
         self._list = ""
         self._bounds: tuple[Version | None, Version | None] = (None, None)
         self._hits: Counter[str] = Counter()
-        self._version: Version = ()
-        self._device = self._command = self._precision = self._outcome = ""
-        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._about = Circumstances()
         self._candidates: tuple[int, int] | None = None
-        self._lines = self._dla_lines = self._lost = self._cut = self._reformats = self._strange_lines = 0
+        self._lines = self._dla_lines = self._lost = self._cut = self._reformats = 0
         self._placed = False
 
     def read(self, lines: Iterable[Line]) -> Reading:
         """Feed all lines and sum up."""
         for line in lines:
             self._feed(line)
-        self._strange_line(None)
+        self._strange.hold(None)
         return self._reading()
 
     def _feed(self, line: Line) -> None:
         self._lines = line.number
         self._cut += line.cut
-        text = line.text
-        if self._broken is not None:
-            text = self._mend(line)
+        text = self._strange.mend(line) if self._strange.held is not None else line.text
         if "TensorRT" in text or "Selected Device" in text or "Precision:" in text:
-            self._circumstances(text)
-        if self._list or "unning on " in text:
-            if self._listed(line, text):
-                return
-        if any(word in text for word in _WORTH) or any(word in text for word in _CONTEXTUAL):
+            self._about.read(text)
+        if (self._list or "unning on " in text) and self._listed(line, text):
+            return
+        if any(word in text for word in _WORTH):
             self._message(line, text)
 
     def _message(self, line: Line, text: str) -> None:
@@ -97,39 +90,12 @@ class Reader:
         for pattern in PATTERNS:
             match = pattern.search(text if pattern.role in _FULL else head)
             if match is not None:
-                self._dla_lines += 1
+                self._dla_lines += pattern.role is not Role.QUIET
                 self._hits[pattern.id] += 1
                 self._take(pattern, match, line.number, head)
                 return
-        if _STRANGE.search(_KNOWN_PASSAGE.sub("", head)) and not text.startswith("&&&&"):
-            self._dla_lines += 1
-            self._strange_line(Line(line.number, head, line.raw, line.cut))
-
-    def _mend(self, line: Line) -> str:
-        """Joins a line that a terminal broke in two with its second half, if that makes a known sentence."""
-        broken = self._broken
-        if broken is None or not line.raw or not line.text:
-            self._strange_line(None)
-            return line.text
-        for glue in ("", " "):
-            joined = f"{broken.text}{glue}{line.text}"
-            if any(p.role is not Role.QUIET and p.search(joined) for p in PATTERNS):
-                self._broken = None
-                self._dla_lines -= 1
-                return joined
-        self._strange_line(None)
-        return line.text
-
-    def _strange_line(self, line: Line | None) -> None:
-        """Book the line that is on hold, and hold this one: its end may stand in the next line."""
-        held, self._broken = self._broken, line
-        if held is None:
-            return
-        self._strange_lines += 1
-        text = held.text[:300]
-        if text in self._strange or len(self._strange) < _MOST_STRANGE:
-            count, first = self._strange.get(text, (0, held.number))
-            self._strange[text] = (count + 1, first)
+        if _ABOUT.search(_OPTION.sub("", head)) and not text.startswith("&&&&"):
+            self._strange.hold(Line(line.number, head, line.raw, line.cut))
 
     def _take(self, pattern: Pattern, match: re.Match[str], number: int, message: str) -> None:
         self._narrow(pattern)
@@ -185,7 +151,7 @@ class Reader:
         layer = self._layer(name, said.line)
         if layer is None:
             return
-        layer.capped = said.pattern.role is Role.CAP and not layer.left or layer.capped
+        layer.capped = layer.capped or (said.pattern.role is Role.CAP and not layer.left)
         layer.left, layer.type = True, kind or layer.type
         if said.rules or said.pattern.cure:
             layer.said.setdefault((said.pattern.id, said.rules), said)
@@ -255,28 +221,6 @@ class Reader:
             if name.strip(", "):
                 self._on_gpu(name.strip(", ")[:_LONGEST_NAME], "", number)
 
-    def _circumstances(self, text: str) -> None:
-        self._version = self._version or version_in(text)
-        if text.startswith("Selected Device:"):
-            self._device = self._device or text.partition(":")[2].strip()
-        elif text.startswith("Precision:"):
-            self._precision = "int8" if "INT8" in text else self._precision or "fp16"
-        elif "&&&&" in text:
-            self._banner(text)
-
-    def _banner(self, text: str) -> None:
-        if "FAILED" in text or "PASSED" in text:
-            self._outcome = "failed" if "FAILED" in text else "passed"
-        command = text.partition(" # ")[2].strip()
-        if not command or self._command:
-            return
-        self._command = command[:_LONGEST_NAME]
-        if "--int8" in command or "--best" in command:
-            self._precision = "int8"
-        for word in _SHAPES.findall(self._command):
-            for name, dims in _SHAPE.findall(word):
-                self._shapes.setdefault(name.strip("'\""), tuple(int(d) for d in dims.split("x")))
-
     def _keep(self, table: dict[str, None], name: str) -> None:
         if name in table or len(table) < MOST:
             table[name] = None
@@ -287,18 +231,27 @@ class Reader:
         events = [(Event(said, count, region), said.pattern.role) for said, count, region in self._events.values()]
         return Reading(
             lines=self._lines,
-            dla_lines=self._dla_lines,
-            version=self._version,
+            dla_lines=self._dla_lines + self._strange.lines,
+            version=self._about.version,
             since=self._bounds[0],
             until=self._bounds[1],
-            device=self._device,
-            command=self._command,
-            precision=self._precision or "fp16",
-            shapes=dict(self._shapes),
-            outcome=self._outcome,
+            device=self._about.device,
+            command=self._about.command,
+            precision=self._about.precision or "fp16",
+            shapes=dict(self._about.shapes),
+            outcome=self._about.outcome,
             layers=tuple(
-                Layer(name, "gpu" if f.left else f.device, f.type, f.left, f.capped, tuple(f.said.values()), f.count, f.line)
-                for name, f in self._layers.items()
+                Layer(
+                    name=name,
+                    device="gpu" if found.left else found.device,
+                    type=found.type,
+                    left=found.left,
+                    capped=found.capped,
+                    said=tuple(found.said.values()),
+                    count=found.count,
+                    line=found.line,
+                )
+                for name, found in self._layers.items()
             ),
             regions=tuple(Region(name, f.line, f.compiled, f.layers) for name, f in self._regions.items()),
             placed=self._placed,
@@ -306,8 +259,8 @@ class Reader:
             scales=Scales(len(self._tensors), tuple(self._tensors)[:5], self._scale),
             failures=tuple(event for event, role in events if role is Role.FAILURE),
             context=tuple(event for event, role in events if role is Role.CONTEXT),
-            strange=tuple(Strange(text, count, line) for text, (count, line) in self._strange.items()),
-            strange_lines=self._strange_lines,
+            strange=self._strange.found(),
+            strange_lines=self._strange.lines,
             lost=self._lost,
             cut=self._cut,
             reformats=self._reformats,

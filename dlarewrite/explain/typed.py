@@ -63,7 +63,9 @@ RULES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 _FROM_OP = MappingProxyType(
     {
-        **dict.fromkeys(("Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "DepthToSpace", "Shuffle"), "SHUFFLE"),
+        **dict.fromkeys(
+            ("Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "DepthToSpace", "Shuffle"), "SHUFFLE"
+        ),
         **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "ElementWise"), "ELEMENTWISE"),
         **dict.fromkeys(("Slice", "Split", "Tile", "Expand", "Pad"), "SLICE"),
         **dict.fromkeys(("Concat", "Concatenation"), "CONCATENATION"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dlarewrite.report.figures import number, percent, plural, size, some
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from dlarewrite.partition.summary import Summary
     from dlarewrite.report.gates import Gate
     from dlarewrite.verify import Evidence
+    from dlarewrite.verify.outputs import OutputError
 
+_REASONS = 5
 _TITLES = {
     "gpu": "On the GPU",
     "unknown": "No rule, counted as GPU",
@@ -69,7 +72,7 @@ def _figures(summary: Summary) -> str:
 
 
 def _passes(report: Report, width: int) -> str:
-    rows = [(p.name, str(p.fired), str(p.numerics), some(p.details, 2) or "-") for p in report.passes if p.fired]
+    rows = [(p.name, str(p.fired), str(p.numerics), _lines(p.details) or "-") for p in report.passes if p.fired]
     if not rows:
         return "No pass fired: the model is unchanged."
     return section("Passes that fired", table(("Pass", "Count", "Numerics", "Changed"), rows, width, ("Count",)))
@@ -79,7 +82,13 @@ def _refusals(report: Report, width: int) -> str:
     merged: dict[tuple[str, str], list[str]] = {}
     for refusal in report.refusals:
         merged.setdefault((refusal.by, refusal.reason), []).append(some(refusal.nodes))
-    rows = [(by, str(len(nodes)), reason, some(nodes)) for (by, reason), nodes in merged.items()]
+    rows: list[tuple[str, str, str, str]] = []
+    for by in dict.fromkeys(by for by, _ in merged):
+        reasons = [(reason, nodes) for (name, reason), nodes in merged.items() if name == by]
+        rows += [(by, str(len(nodes)), reason, _lines(nodes)) for reason, nodes in reasons[:_REASONS]]
+        if len(reasons) > _REASONS:
+            rest = sum(len(nodes) for _, nodes in reasons[_REASONS:])
+            rows.append((by, str(rest), f"{len(reasons) - _REASONS} more reasons, see --json", "-"))
     return section("Refused", table(("Pass", "Count", "Reason", "Nodes"), rows, width, ("Count",)))
 
 
@@ -100,7 +109,7 @@ def _left(report: Report, width: int, still: str) -> str:
 def _nodes(groups: list[Group], width: int) -> str:
     rows = []
     for group in groups:
-        names, cure = _names(group), ", ".join(group.cures) or "-"
+        names, cure = _lines([node.name for node in group.nodes]), ", ".join(group.cures) or "-"
         count = str(len(group.nodes))
         for place, reason in enumerate(group.reasons):
             head = (group.op, count) if place == 0 else ("", "")
@@ -111,10 +120,10 @@ def _nodes(groups: list[Group], width: int) -> str:
     return table(("Operator", "Count", "Rule", "Reason", "Nodes", "Cure"), rows, width, ("Count",))
 
 
-def _names(group: Group) -> str:
-    """One name a line, so that long ones fold by themselves."""
-    shown, more = [node.name for node in group.nodes[:2]], len(group.nodes) - 2
-    return "\n".join([*shown, f"and {more} more"] if more > 0 else shown)
+def _lines(texts: Sequence[str]) -> str:
+    """The first two, one a line so that long ones fold by themselves, and how many more there are."""
+    more = len(texts) - 2
+    return "\n".join([*texts[:2], f"and {more} more"] if more > 0 else texts)
 
 
 def _graph(report: Report, width: int) -> list[str]:
@@ -130,8 +139,7 @@ def _proof(evidence: Evidence | None, width: int) -> str:
     if evidence.skipped:
         return f"Not verified: {evidence.skipped}."
     rows = [
-        (o.name, o.dtype, number(o.max_abs), number(o.max_rel_of_max), str(o.max_ulp), o.tolerance)
-        for o in evidence.outputs
+        (o.name, o.dtype, number(o.max_abs), number(o.max_rel_of_max), _ulp(o), o.tolerance) for o in evidence.outputs
     ]
     columns = ("Output", "Type", "Max error", "of max|ref|", "ulp", "Tolerance")
     made = [
@@ -140,6 +148,11 @@ def _proof(evidence: Evidence | None, width: int) -> str:
     ]
     made += [f"  {line}" for line in _circumstances(evidence)]
     return "\n".join(made)
+
+
+def _ulp(output: OutputError) -> str:
+    """Distances in units in the last place say something only where they are what is judged: near 0 they are huge."""
+    return str(output.max_ulp) if "ulp" in output.tolerance else "-"
 
 
 def _circumstances(evidence: Evidence) -> list[str]:

@@ -69,6 +69,17 @@ class Block:
     left: int
     right: int
 
+    @property
+    def sides(self) -> tuple[int, int, int, int]:
+        return self.top, self.bottom, self.left, self.right
+
+    @property
+    def own(self) -> tuple[int, ...]:
+        """What the part's own convolution may pad: less than its kernel, and at most 31."""
+        rows, columns = self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]
+        room = [min(LARGEST_PAD, k - 1) for k in (rows, rows, columns, columns)]
+        return tuple(max(0, min(side, most)) for side, most in zip(self.sides, room, strict=True))
+
 
 def blocks(conv: Convolution, rows: Iterable[Span], columns: Iterable[Span]) -> tuple[Block, ...]:
     """The parts of the kernel cut at ``rows`` x ``columns``; parts that read only padding are left out."""
@@ -96,28 +107,64 @@ def spans(size: int, largest: int) -> tuple[Span, ...]:
     return tuple(zip(cuts[:-1], cuts[1:], strict=True))
 
 
-def sum_of_blocks(edit: Editor, conv: Convolution, parts: Sequence[Block]) -> gs.Tensor:
-    """The convolution as the sum of its parts; the bias goes with the first."""
+def sum_of_blocks(
+    edit: Editor, conv: Convolution, parts: Sequence[Block], channels: Sequence[Span] = (), step: int = LARGEST_PAD
+) -> gs.Tensor:
+    """The convolution as the sum over kernel parts and ranges of input channels; the bias goes with the first.
+
+    Zeros that several parts want, and may not pad themselves, are put around the input once. ``step`` is as ``largest`` in
+    :func:`shifted`. At least one part is needed.
+    """
     values = conv.values()
+    x, parts = _padded_once(edit, conv, parts, step)
     total: gs.Tensor | None = None
-    for block in parts:
-        taps = values[:, :, block.rows[0] : block.rows[1], block.columns[0] : block.columns[1]]
-        bias = conv.bias if total is None else None
-        part = convolve_block(edit, conv, conv.x, taps, block, bias)
-        total = part if total is None else edit.op("Add", [total, part], hint=label(conv.node))
+    for span in channels or [(0, conv.data[1])]:
+        for block in parts:
+            taps = values[:, span[0] : span[1], block.rows[0] : block.rows[1], block.columns[0] : block.columns[1]]
+            if conv.window.group != 1:
+                taps = values[:, :, block.rows[0] : block.rows[1], block.columns[0] : block.columns[1]]
+            part = _part(edit, conv, x, span, taps, block, conv.bias if total is None else None, step)
+            total = part if total is None else edit.op("Add", [total, part], hint=label(conv.node))
     if total is None:
         raise ValueError("a convolution has at least one part")
     return total
 
 
-def convolve_block(
-    edit: Editor, conv: Convolution, x: gs.Tensor, taps: Array, block: Block, bias: gs.Tensor | None, group: int | None = None
+def _padded_once(
+    edit: Editor, conv: Convolution, parts: Sequence[Block], step: int
+) -> tuple[gs.Tensor, tuple[Block, ...]]:
+    """The input with the zeros that more than one part cannot pad itself, and the parts on it."""
+    zeros = [0, 0, 0, 0]
+    for axis, (first, last) in enumerate(((0, 1), (2, 3))):
+        wanting = [b for b in parts if any(w > o for w, o in list(zip(b.sides, b.own, strict=True))[first : last + 1])]
+        if len(wanting) > 1:
+            zeros[first], zeros[last] = conv.window.begin[axis], conv.window.end[axis]
+    moved = tuple(
+        Block(b.rows, b.columns, *(side - zero for side, zero in zip(b.sides, zeros, strict=True))) for b in parts
+    )
+    return shifted(edit, conv.x, zeros, step), moved
+
+
+def _part(
+    edit: Editor,
+    conv: Convolution,
+    x: gs.Tensor,
+    span: Span,
+    taps: Array,
+    block: Block,
+    bias: gs.Tensor | None,
+    step: int,
 ) -> gs.Tensor:
     """One part: what the convolution may pad itself it pads, the rest is cropped or padded before."""
-    wanted = (block.top, block.bottom, block.left, block.right)
-    room = [min(LARGEST_PAD, k - 1) for k in (taps.shape[2], taps.shape[2], taps.shape[3], taps.shape[3])]
-    own = [max(0, min(w, r)) for w, r in zip(wanted, room, strict=True)]
-    x = shifted(edit, x, [w - o for w, o in zip(wanted, own, strict=True)])
+    form = shape(x) or conv.data
+    own = block.own
+    rest = [side - mine for side, mine in zip(block.sides, own, strict=True)]
+    crops = [max(0, -r) for r in rest]
+    starts = {1: span, 2: (crops[0], form[2] - crops[1]), 3: (crops[2], form[3] - crops[3])}
+    cut = {axis: (a, b) for axis, (a, b) in starts.items() if (a, b) != (0, form[axis])}
+    if cut:
+        x = emit.slice_(edit, x, [a for a, _ in cut.values()], [b for _, b in cut.values()], list(cut))
+    x = shifted(edit, x, [max(0, r) for r in rest], step)
     return convolve(
         edit,
         x,
@@ -127,7 +174,7 @@ def convolve_block(
         strides=conv.window.strides,
         dilations=tuple(d if k > 1 else 1 for d, k in zip(conv.window.dilations, taps.shape[2:], strict=True)),
         pads=(own[0], own[2], own[1], own[3]),
-        group=conv.window.group if group is None else group,
+        group=conv.window.group,
         name=str(conv.weights.name),
     )
 
@@ -164,11 +211,10 @@ def shifted(edit: Editor, x: gs.Tensor, pads: Sequence[int], largest: int = LARG
     a zeros before and b after: so every pad is smaller than its kernel. ``largest`` bounds a + b of one convolution.
     """
     form = shape(x)
-    crops = [max(0, -p) for p in pads]
-    if any(crops) and form is not None:
-        axes = [a for a in (2, 3) if crops[2 * a - 4] or crops[2 * a - 3]]
-        starts = [crops[2 * a - 4] for a in axes]
-        x = emit.slice_(edit, x, starts, [form[a] - crops[2 * a - 3] for a in axes], axes)
+    if form is not None and min(pads) < 0:
+        cut = {a: (max(0, -pads[2 * a - 4]), form[a] - max(0, -pads[2 * a - 3])) for a in (2, 3)}
+        cut = {a: span for a, span in cut.items() if span != (0, form[a])}
+        x = emit.slice_(edit, x, [a for a, _ in cut.values()], [b for _, b in cut.values()], list(cut))
     tall, wide = (_steps(max(0, pads[i]), max(0, pads[i + 1]), largest) for i in (0, 2))
     while tall and wide and sum(tall[-1]) < _SQUARE and sum(wide[-1]) < _SQUARE:
         x = _padded(edit, x, tall.pop(), wide.pop())

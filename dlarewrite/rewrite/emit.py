@@ -6,8 +6,10 @@ Every function adds one node (or none where it would do nothing) and returns its
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import onnx
 import onnx_graphsurgeon as gs
 
 from dlarewrite.errors import EditError
@@ -46,6 +48,11 @@ def polynomial(edit: Editor, x: gs.Tensor, coefficients: Sequence[float]) -> gs.
     for coefficient in reversed(coefficients[1:-1]):
         result = edit.op("Mul", [edit.op("Add", [result, scalar(edit, coefficient, x, "c")]), x])
     return edit.op("Add", [result, scalar(edit, coefficients[0], x, "c")])
+
+
+def cast(edit: Editor, x: gs.Tensor, kind: np.dtype[Any]) -> gs.Variable:
+    """Cast(x) to a numpy element type."""
+    return edit.op("Cast", [x], {"to": int(onnx.helper.np_dtype_to_tensor_dtype(np.dtype(kind)))})
 
 
 def slice_(
@@ -98,6 +105,8 @@ def transpose(edit: Editor, x: gs.Tensor, perm: Sequence[int]) -> gs.Tensor:
 
 def resize(edit: Editor, x: gs.Tensor, scales: Sequence[float], attrs: dict[str, object]) -> gs.Variable:
     """Resize(x) by float ``scales`` (one per axis); opset 10 has no roi, earlier opsets have Upsample."""
+    if edit.model.opset < 9:
+        return edit.op("Upsample", [x], {"mode": attrs.get("mode", "nearest"), "scales": [float(s) for s in scales]})
     factors = edit.constant([float(s) for s in scales], "scales", np.float32)
     if edit.model.opset < 10:
         return edit.op("Upsample", [x, factors], {"mode": attrs.get("mode", "nearest")})

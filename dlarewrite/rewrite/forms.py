@@ -13,8 +13,9 @@ import onnx_graphsurgeon as gs
 
 from dlarewrite.errors import EditError
 from dlarewrite.ir.editor import Editor
-from dlarewrite.ir.view import Array, dtype, shape
+from dlarewrite.ir.view import Array, axis, constant_value, dtype, input_at, ints, shape
 from dlarewrite.rewrite import emit
+from dlarewrite.rewrite.context import Context
 
 NEAREST = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
 """The nearest Resize that every target has."""
@@ -96,6 +97,71 @@ def reachable(size: int) -> int:
     while scale_factors(size) is None:
         size += 1
     return size
+
+
+def runs(rows: Sequence[int]) -> list[tuple[int, int]]:
+    """The rows as half-open ranges of consecutive ones, in their order."""
+    found: list[tuple[int, int]] = []
+    for row in rows:
+        if found and found[-1][1] == row:
+            found[-1] = (found[-1][0], row + 1)
+        else:
+            found.append((row, row + 1))
+    return found
+
+
+def takes_slices(context: Context, x: gs.Tensor, where: int = 1) -> bool:
+    """Whether the target takes a Slice of step 1 along axis ``where`` of x."""
+    end = _form(x)[where] - 1
+    if context.opset < 10:
+        return context.allows("Slice", [x], {"starts": [0], "ends": [end], "axes": [where]})
+    bounds = [gs.Constant(name, np.asarray([v], np.int64)) for name, v in (("start", 0), ("end", end), ("axis", where))]
+    return context.allows("Slice", [x, *bounds])
+
+
+def read_slice(node: gs.Node, opset: int) -> dict[int, slice] | None:
+    """The Python slice of each axis that a Slice with constant bounds cuts; None where they are not constant."""
+    form = shape(input_at(node, 0))
+    if form is None:
+        return None
+    if opset < 10:
+        starts, ends = ints(node, "starts"), ints(node, "ends")
+        axes, steps = ints(node, "axes", tuple(range(len(starts)))), (1,) * len(starts)
+    else:
+        held = [constant_value(input_at(node, i)) for i in range(1, 5)]
+        if held[0] is None or any(v is None and input_at(node, i) is not None for i, v in enumerate(held, 1)):
+            return None
+        lists = [None if v is None else tuple(int(n) for n in v.reshape(-1)) for v in held]
+        starts, ends = lists[0] or (), lists[1] or ()
+        axes, steps = lists[2] or tuple(range(len(starts))), lists[3] or (1,) * len(starts)
+    found = {}
+    for where, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        size = form[axis(where, len(form))]
+        # A negative end below -size means "to the front", which Python writes as None.
+        stop = None if step < 0 and end < -size else end
+        found[axis(where, len(form))] = slice(start, stop, step)
+    return found
+
+
+def read_pad(node: gs.Node, opset: int) -> tuple[tuple[int, ...], float] | None:
+    """The widths (all begins, then all ends; negative cuts) and fill value of a Pad; None where they are not constant."""
+    form = shape(input_at(node, 0))
+    if form is None:
+        return None
+    if opset < 11:
+        return ints(node, "pads"), float(node.attrs.get("value", 0.0))
+    held = [constant_value(input_at(node, i)) for i in (1, 2, 3)]
+    if held[0] is None or any(v is None and input_at(node, i) is not None for i, v in enumerate(held, 1)):
+        return None
+    widths = [int(v) for v in held[0].reshape(-1)]
+    value = 0.0 if held[1] is None or not held[1].size else float(held[1].reshape(-1)[0])
+    if held[2] is None:
+        return tuple(widths), value
+    full = [0] * (2 * len(form))
+    for i, where in enumerate(int(v) for v in held[2].reshape(-1)):
+        place = axis(where, len(form))
+        full[place], full[place + len(form)] = widths[i], widths[i + len(widths) // 2]
+    return tuple(full), value
 
 
 def _form(x: gs.Tensor) -> tuple[int, ...]:

@@ -114,8 +114,8 @@ class PassManager:
         except LimitReached:
             log.limited = True
         for change in edit.changes:
-            if change.detail and change.by in records:
-                records[change.by].details.append(f"{change.anchor}: {change.detail}")
+            if change.by in records and (change.anchor or change.detail):
+                records[change.by].details.append(": ".join(filter(None, (change.anchor, change.detail))))
         for name, outcome in last.items():
             for refusal in outcome.refusals:
                 if all(n in context.model for n in refusal.nodes):

@@ -9,6 +9,7 @@ model at once, for the few rewrites that have no anchor. Options are dataclass f
 from __future__ import annotations
 
 import abc
+import dataclasses
 import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -99,4 +100,6 @@ class GraphPass(AnyPass):
 
 def options(pass_class: type[AnyPass]) -> dict[str, Any]:
     """Option names and defaults of a pass, from its dataclass fields."""
-    return {name: f.default for name, f in getattr(pass_class, "__dataclass_fields__", {}).items()}
+    if not dataclasses.is_dataclass(pass_class):
+        return {}
+    return {f.name: f.default for f in dataclasses.fields(pass_class)}

@@ -15,6 +15,8 @@ def axes(node: gs.Node) -> tuple[Axis, ...] | None:
     """The windows of a MaxPool or AveragePool per spatial axis, pads and ceil_mode resolved; None without shapes.
 
     The end of an axis is what its windows need, which is more than the node's pads where ceil_mode hangs one over.
+    None as well where the node's output has another shape: before opset 22, ONNX's inference counts in ceil_mode a
+    window that starts behind the data, which no runtime has.
     """
     window, dims = view.window(node), view.shape(view.input_at(node, 0))
     if window is None or dims is None or len(dims) != len(window.kernel) + 2 or 0 in dims:
@@ -27,7 +29,8 @@ def axes(node: gs.Node) -> tuple[Axis, ...] | None:
         if count < 1 or min(begin, end) < 0:
             return None
         found.append(Axis(size, window.kernel[i], window.strides[i], begin, count))
-    return tuple(found)
+    out = view.shape(view.output_at(node, 0))
+    return tuple(found) if out is None or out[2:] == tuple(a.count for a in found) else None
 
 
 def _count(size: int, reach: int, stride: int, begin: int, end: int, ceil_mode: bool) -> int:

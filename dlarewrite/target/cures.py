@@ -26,7 +26,9 @@ _BY_CHANNEL = frozenset({"ReduceMean", "ReduceSum", "ReduceMax"})
 
 def _reduce(view: NodeView) -> str:
     facts = lower(view)[0].facts
-    if not isinstance(facts, ReduceFacts) or not facts.axes or 0 in facts.axes:
+    if not isinstance(facts, ReduceFacts):
+        return _POOLED.get(view.op, "")
+    if not facts.axes or 0 in facts.axes:
         return ""
     if facts.rank != 4:
         return "lift-to-4d" if view.op in _POOLED else ""
@@ -91,7 +93,7 @@ def _shuffle(view: NodeView) -> str:
 
 def _flatten(view: NodeView) -> str:
     readers = consumers(view.y) if view.y is not None else ()
-    matrix = any(reader.op in ("Gemm", "MatMul") for reader in readers)
+    matrix = any(r.op in ("Gemm", "MatMul") and view.const.tensor(r.inputs[1]) for r in readers)
     return "gemm-to-conv" if matrix and view.op != "Unsqueeze" else "lift-to-4d"
 
 

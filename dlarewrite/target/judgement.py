@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import onnx_graphsurgeon as gs
 
-from dlarewrite.ir.view import is_float, rank, shape
+from dlarewrite.ir.view import dtype, is_float, rank, shape
 from dlarewrite.target.constness import GraphConstness
 from dlarewrite.target.legality import Judge, applies
 from dlarewrite.target.profile import Target
@@ -44,7 +44,7 @@ def judge_graph(
         *_batches(on_dla, target),
         *_memory(on_dla, outputs, target),
         *_quantizers(nodes, verdicts, target),
-        *_typed(inputs, nodes, target),
+        *_typed(inputs, target),
     ]
     return Judgement(verdicts, tuple(findings), not_checked(target))
 
@@ -120,9 +120,9 @@ def _quantizers(nodes: Sequence[gs.Node], verdicts: dict[int, NodeVerdict], targ
     return [rule.finding("the network's", rule.quantity[0], f"{count} of them")]
 
 
-def _typed(inputs: Sequence[gs.Tensor], nodes: Sequence[gs.Node], target: Target) -> list[Finding]:
+def _typed(inputs: Sequence[gs.Tensor], target: Target) -> list[Finding]:
     rule = _rule("Q-TYPED-FP16", target)
-    wide = any(is_float(t) and getattr(t.dtype, "itemsize", 4) == 4 for t in inputs)
-    if rule is None or not (wide or not nodes):
+    kinds = [dtype(tensor) for tensor in inputs]
+    if rule is None or not any(kind is not None and kind.kind == "f" and kind.itemsize == 4 for kind in kinds):
         return []
-    return [rule.finding("the network's", rule.quantity[0], "an FP32 input")] if wide else []
+    return [rule.finding("the network's", rule.quantity[0], "an FP32 input")]

@@ -10,6 +10,7 @@ from report_samples import AFTER, JUDGED, PROOF, REPORT
 from dlarewrite.report import figures, gates, text
 from dlarewrite.report.groups import off_dla
 from dlarewrite.report.tables import table
+from dlarewrite.rewrite.manager import RefusalRecord
 
 
 def test_the_first_line_says_what_changed() -> None:
@@ -31,12 +32,30 @@ def test_sections_come_in_their_order() -> None:
 def test_passes_that_did_not_fire_are_left_out() -> None:
     found = text.optimized(REPORT, 120)
     assert "resize-mode" not in found
-    assert "a: 13 -> 5, 5, 5, b: 9 -> 5, 5, and 1 more" in found
+    fired = found[found.index("pool-window") :].splitlines()
+    assert fired[0].split() == ["pool-window", "2", "EXACT", "a:", "13", "->", "5,", "5,", "5"]
+    assert [line.strip() for line in fired[1:3]] == ["b: 9 -> 5, 5", "and 1 more"]
 
 
 def test_equal_refusals_are_counted() -> None:
     line = next(line for line in text.optimized(REPORT, 120).splitlines() if line.startswith("fold-pad"))
-    assert line.split() == ["fold-pad", "2", "the", "pad", "value", "is", "1", "pad1,", "pad2"]
+    assert line.split() == ["fold-pad", "2", "the", "pad", "value", "is", "1", "pad1"]
+
+
+def test_many_reasons_of_one_pass_are_cut_short() -> None:
+    refusals = tuple(RefusalRecord("fold-pad", f"reason {i}", (f"pad{i}",)) for i in range(30))
+    lines = text.optimized(replace(REPORT, refusals=refusals), 120).splitlines()
+    found = [line for line in lines if line.startswith("fold-pad")]
+    assert len(found) == 6
+    assert "25 more reasons, see --json" in found[-1]
+
+
+def test_ulp_is_shown_where_it_is_judged() -> None:
+    (output,) = PROOF.outputs
+    exact = replace(PROOF, outputs=(replace(output, tolerance="within 1 ulp", max_ulp=77),))
+    assert " 77 " in text.optimized(replace(REPORT, evidence=exact), 120)
+    loose = replace(PROOF, outputs=(replace(output, max_ulp=77),))
+    assert " 77 " not in text.optimized(replace(REPORT, evidence=loose), 120)
 
 
 def test_nodes_are_grouped_with_every_rule() -> None:

@@ -81,6 +81,10 @@ quantize           N  N  N  N  N  N  Y*
 """
 CELLS = {line.split()[0]: line.split()[1:] for line in TABLE.strip().splitlines()}
 
+WITHOUT_DLA = """
+DepthToSpace SpaceToDepth Gather GatherElements GatherND ScatterElements ScatterND Where TopK NonMaxSuppression CumSum
+ArgMax GridSample RoiAlign
+"""
 # Row id -> nodes that keep every other rule of the row, so that the cell alone decides.
 NODES: dict[str, tuple[Callable[[], gs.Node], ...]] = {
     "conv": (conv, lambda: conv(group=16)),
@@ -155,15 +159,8 @@ NODES: dict[str, tuple[Callable[[], gs.Node], ...]] = {
         lambda: node("Squeeze", [var((1, 16, 1, 1))], (1, 16)),
         lambda: node("Unsqueeze", [var()], (1, 1, 16, 8, 8)),
     ),
-    "no-dla": tuple(
-        (lambda op=op: node(op, [var(), var(name="b")]))
-        for op in (
-            "DepthToSpace SpaceToDepth Tile Expand Gather GatherElements GatherND ScatterElements ScatterND Where TopK "
-            "NonMaxSuppression CumSum ArgMax GridSample RoiAlign"
-        ).split()  # noqa: SIM905 - a list of operators reads best as words
-        if op not in ("Tile", "Expand")
-    )
-    + (
+    "no-dla": (
+        *((lambda op=op: node(op, [var(), var(name="b")])) for op in WITHOUT_DLA.split()),
         lambda: node("Tile", [var(), var((4,), np.int64)], (1, 32, 8, 8)),
         lambda: node("Expand", [var(), var((4,), np.int64)], (2, 16, 8, 8)),
     ),

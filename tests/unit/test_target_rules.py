@@ -118,7 +118,5 @@ def test_notes_leave_a_node_on_the_dla() -> None:
     notes = [r for r in JUDGED if r.effect == "note" and r.scope is Scope.LAYER]
     assert len(notes) >= 4
     for rule in notes:
-        if rule.id in ("POOL-EXCL-O",):
-            continue
         target, precision = _targets(rule)[-1]
         assert judge(CASES[rule.id][1](), target, precision).verdict is Verdict.DLA, rule.id

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import onnx_graphsurgeon as gs
+
 from dlarewrite.ir.view import axis, consumers, producer, shape
 from dlarewrite.target.constness import value
 from dlarewrite.target.facts import ConcatFacts, Layer, NodeView, PlainFacts, ShuffleFacts, SliceFacts
@@ -69,7 +71,7 @@ def pad(view: NodeView) -> tuple[Layer, ...]:
         return (Layer(kind, None),)
     rank = len(view.xs)
     known = view.opset < 11 or view.const.tensor(view.input(1))
-    cut = _cut(view, tuple(range(rank)))
+    cut = _cut(view, tuple(range(rank))) if view.ys is not None else ()
     return (Layer(kind, SliceFacts(view, rank, cut, (1,), known, _fill(view))),)
 
 
@@ -104,8 +106,16 @@ def _shuffle(view: NodeView, perm: tuple[int, ...]) -> ShuffleFacts | None:
     if made is not None:
         near.append(made.op)
     if view.y is not None:
-        near.extend(node.op for node in consumers(view.y))
+        near.extend(_reader(view, node) for node in consumers(view.y))
     return ShuffleFacts(view, view.xs, view.ys, perm, tuple(near))
+
+
+def _reader(view: NodeView, node: gs.Node) -> str:
+    """The reader's operator; a matrix product only where its second operand is constant."""
+    op: str = node.op
+    if op in ("Gemm", "MatMul") and not view.const.tensor(node.inputs[1]):
+        return f"{op} of activations"
+    return op
 
 
 _COMPARISONS = frozenset({"Equal", "Greater", "Less", "GreaterOrEqual", "LessOrEqual"})

@@ -58,7 +58,7 @@ RULES = (
     _tensor(
         id="GEN-DIM",
         title="Size of a dimension",
-        quantity=("channels", "height", "width"),
+        quantity=("dimension",),
         limit=Between(1, 8192),
         measure=_dimensions,
         evidence=_D,

@@ -1,4 +1,4 @@
-"""Sentences in which TensorRT says why the DLA refuses a layer, and that the layer leaves it."""
+"""Sentences in which TensorRT says why the DLA refuses a layer."""
 
 from __future__ import annotations
 
@@ -11,17 +11,14 @@ from dlarewrite.target import Evidence
 
 _LOG, _INFERRED = Evidence.LOG, Evidence.INFERRED
 _reason = functools.partial(Pattern, role=Role.REASON, evidence=_LOG)
-_fallback = functools.partial(Pattern, role=Role.FALLBACK, evidence=_LOG)
 
-_COMPARISONS = ("EQUAL", "GREATER", "LESS")
 _OPERATIONS = MappingProxyType(
     {
         "DIV": ("EW-DIV",),
         "POW": ("EW-POW",),
         "MIN": ("EW-MIN?",),
-        **{op: ("CMP-LIST",) for op in _COMPARISONS},
-        **{op: ("EW-LIST",) for op in ("SUM", "SUB", "PROD", "MAX", "FLOOR_DIV", "AND", "OR", "XOR")},
-        "AVG": ("RED-AVG", "RED-MAX"),
+        **dict.fromkeys(("EQUAL", "GREATER", "LESS"), ("CMP-LIST",)),
+        **dict.fromkeys(("SUM", "SUB", "PROD", "MAX", "FLOOR_DIV", "AND", "OR", "XOR"), ("EW-LIST",)),
     }
 )
 _KINDS = MappingProxyType({"ABS": ("UNARY-ABS",), "SIN": ("UNARY-OPS",), "COS": ("UNARY-OPS",), "ATAN": ("UNARY-OPS",)})
@@ -102,7 +99,8 @@ REASONS = (
             r"Batch size \(combined volume except for CHW dimensions\) \d+ for layer (?P<layer>.+?) "
             r"exceeds max batch size allowed of \d+"
         ),
-        example="DLA LAYER: Batch size (combined volume except for CHW dimensions) 128 for layer EltWise multiplication "
+        example="DLA LAYER: Batch size (combined volume except for CHW dimensions) 128 for layer EltWise "
+        "multiplication "
         "exceeds max batch size allowed of 32.",
         meaning="all dimensions before C, H and W together are the DLA's batch, and it is too large",
         rules=("GEN-BATCH-OLD", "GEN-BATCH"),
@@ -126,7 +124,8 @@ REASONS = (
         regex=re.compile(
             r"DLA only supports FP16 and Int8 precision type\. Switching (?P<layer>.+?) device type to GPU"
         ),
-        example="DLA only supports FP16 and Int8 precision type. Switching (Unnamed Layer* 275) [Gather] device type to GPU.",
+        example="DLA only supports FP16 and Int8 precision type. Switching (Unnamed Layer* 275) [Gather] device "
+        "type to GPU.",
         meaning="the layer computes on integers or booleans, or in FP32",
         rules=("GEN-DTYPE",),
         sources=("tf2onnx#1632",),
@@ -175,7 +174,8 @@ REASONS = (
         id="reshape-neighbour",
         literal="does not support reshape layers directly connected to Slice or Concat",
         regex=re.compile(
-            r"^(?:(?P<layer>.+?): )?This version of DLA does not support reshape layers directly connected to Slice or Concat"
+            r"^(?:(?P<layer>.+?): )?This version of DLA does not support reshape layers directly connected to Slice "
+            r"or Concat"
         ),
         example="This version of DLA does not support reshape layers directly connected to Slice or Concat",
         meaning="the reshape is legal by itself, its neighbour makes it illegal",
@@ -195,7 +195,7 @@ REASONS = (
     ),
     _reason(
         id="convolution-buffer",
-        literal="reduce",
+        literal="or weights",
         regex=re.compile(r"(?:^(?P<layer>\S.*?): )?.{0,200}\breduce (?:the )?size of (?:the )?input or weights"),
         example="/conv/Conv: reduce size of input or weights",
         meaning="the weights of one kernel and the rows that it spans do not fit the convolution buffer together",
@@ -235,110 +235,5 @@ REASONS = (
         evidence=_INFERRED,
         sources=("Y11D", "here"),
         since=(10, 0),
-    ),
-)
-_PARAMETERS = (
-    ("padding", ("CONV-PAD", "CONV-PAD-LT", "DECONV-PAD", "POOL-PAD"), "/up/ConvTranspose: DLA only supports zero padding."),
-    ("kernel", ("CONV-KERNEL", "DECONV-KERNEL", "DECONV-SQ23"), "/conv/Conv: DLA does not support this kernel size."),
-    ("window", ("POOL-WIN", "LRN-WIN"), "/pool/MaxPool: DLA only supports window sizes up to 8."),
-    ("stride", ("CONV-STRIDE", "DECONV-STRIDE", "DECONV-K=S", "POOL-STRIDE", "SLICE-STRIDE"), "/c: DLA requires stride 1."),
-    ("dilation", ("CONV-DIL", "DECONV-DIL", "POOL-DIL"), "/up/ConvTranspose: DLA does not support dilation."),
-    ("group", ("CONV-GROUPS", "DECONV-GROUP"), "/up/ConvTranspose: DLA does not support group deconvolution."),
-    ("axis", ("SMAX-AXIS", "CAT-AXIS", "RED-AXES"), "/softmax/Softmax: DLA does not support softmax over this axis."),
-    ("slope", ("ACT-NEGSLOPE", "PRELU-CONST", "PRELU-SHAPE"), "/act/PRelu: DLA requires constant slopes."),
-)
-KIN = tuple(
-    _reason(
-        id=f"parameter-{word}",
-        literal="DLA",
-        regex=re.compile(
-            rf"^(?P<layer>\S.*?): (?=.{{0,400}}\bDLA\b)(?=.{{0,400}}\b(?:only supports?|does not support|do not support|requires?|"
-            rf"must be|not supported|exceeds?)\b).{{0,400}}\b{word}"
-        ),
-        example=example,
-        meaning=f"the DLA refuses the layer's {word}",
-        rules=rules,
-        evidence=_INFERRED,
-        sources=("N86", "here"),
-    )
-    for word, rules, example in _PARAMETERS
-)
-FALLBACKS = (
-    _fallback(
-        id="unsupported",
-        literal="Unsupported on DLA",
-        regex=re.compile(r"^Layer '(?P<layer>.+)' \((?P<type>\w+)\): Unsupported on DLA"),
-        example="Layer '/model.22/Reshape' (SHUFFLE): Unsupported on DLA. Switching this layer's device type to GPU.",
-        meaning="the layer leaves the DLA; where there is a reason, it stands in the line before",
-        sources=("ult#16449", "ult#18012", "tut#3", "KR"),
-        since=(8, 4),
-    ),
-    _fallback(
-        id="falling-back",
-        literal="Default DLA is enabled but layer",
-        regex=re.compile(
-            r"Default DLA is enabled but layer (?P<layer>.+?) is not (?:supported|running) on DLA(?:,|\.?$)"
-        ),
-        example="Default DLA is enabled but layer Transpose__560 is not supported on DLA, falling back to GPU.",
-        meaning="the layer leaves the DLA; where there is a reason, it stands in the line before",
-        sources=("#2318", "tf2onnx#1632", "dsyolo#27", "yolov3#86"),
-        until=(8, 2),
-    ),
-    _fallback(
-        id="no-fallback-old",
-        literal="falling back to GPU is not enabled",
-        regex=re.compile(
-            r"Default DLA is enabled but layer (?P<layer>.+?) is not supported on DLA and falling back to GPU is not enabled"
-        ),
-        example="Default DLA is enabled but layer 283 copy is not supported on DLA and falling back to GPU is not enabled.",
-        meaning="the layer cannot run on the DLA, and the build was told to use nothing else",
-        rules=("GEN-FALLBACK",),
-        cure="allow GPU fallback, or cure the layer",
-        sources=("#1529",),
-        until=(8, 2),
-    ),
-    _fallback(
-        id="no-fallback",
-        literal="GPU fallback is not enabled",
-        regex=re.compile(r"[Ll]ayer '(?P<layer>.+?)' is not supported on DLA but GPU fallback is not enabled"),
-        example="Error Code 2: Internal Error (Assertion allowGPUFallback failed. Layer '644' is not supported on DLA but "
-        "GPU fallback is not enabled.)",
-        meaning="the layer cannot run on the DLA, and the build was told to use nothing else",
-        rules=("GEN-FALLBACK",),
-        cure="allow GPU fallback, or cure the layer",
-        sources=("YXN",),
-        since=(8, 6),
-    ),
-    _fallback(
-        id="validation",
-        literal="Validation failed for DLA layer",
-        regex=re.compile(r"^Validation failed for DLA layer: (?P<layer>.+?)\. Switching to GPU fallback"),
-        example="Validation failed for DLA layer: /model.10/m/m.0/attn/Reshape. Switching to GPU fallback.",
-        meaning="the layer was taken at first and thrown out when its region was validated",
-        sources=("ult#18012", "ult#23488"),
-        since=(8, 5),
-    ),
-    _fallback(
-        id="split",
-        literal="Splitting DLA subgraph at",
-        regex=re.compile(r"^Splitting DLA subgraph at: (?P<layer>.+?) because DLA validation failed for this layer"),
-        example="Splitting DLA subgraph at: /model.10/m/m.0/attn/Reshape because DLA validation failed for this layer.",
-        meaning="the layer cuts a region in two: one more loadable, two more crossings",
-        sources=("ult#18012",),
-        since=(8, 5),
-    ),
-    Pattern(
-        id="subgraph-cap",
-        role=Role.CAP,
-        literal="subgraphs per DLA core",
-        regex=re.compile(r"DLA supports only (?P<cap>\d+) subgraphs per DLA core\. Switching to GPU for layer (?P<layer>.+?)\.?$"),
-        example="DLA supports only 16 subgraphs per DLA core. Switching to GPU for layer /fuse2/act_1/Relu",
-        meaning="the layer is legal, but all loadables of the core are used up; TensorRT drops layers in build order, "
-        "not by worth",
-        rules=("GEN-LOADABLES",),
-        cure="cure the refusals that cut the network into pieces, or keep the best regions with "
-        "`dlarewrite plan --max-loadables N`",
-        evidence=_LOG,
-        sources=("XSEG", "SAMQ", "yolov3#86", "dsyolo#27"),
     ),
 )

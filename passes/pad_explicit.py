@@ -1,0 +1,92 @@
+"""Pads that stand alone become one-hot convolutions.
+
+What it does: zeros around H and W come from depthwise Convs with kernel a + b + 1, their one at row b, and pads a + b on both
+    sides, for a zeros before and b after (in steps above 31, an axis at a time above 7); zero channels come from a 1x1
+    Conv with zero rows; a negative width is a Slice. Another fill value is added on the border by a constant.
+Law: such a Conv writes element i - a where it exists and zero elsewhere; x + 0 = x.
+Numerics: EXACT - an element times one plus zeros.
+Scales: the result inherits the scale of the input.
+Fires: on Pad of rank 4 in mode constant with constant widths that leave the batch alone, where the target refuses it.
+Refuses: a padded batch; modes reflect, edge and wrap; an infinite fill value, which no constant may carry through FP16.
+Source: SLICE-FILL, SLICE-MODE, CONV-PAD, CONV-PAD-LT.
+Example: Pad(x, H and W by 1) -> depthwise Conv 3x3, pads 2, its one in the middle
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, convolve, emit, forms, view
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Zeros (or, negative, cuts) before and after C, and around H and W (top, bottom, left, right); the fill value."""
+
+    channels: tuple[int, int]
+    plane: tuple[int, int, int, int]
+    value: float
+    step: int
+
+
+@dataclass(frozen=True)
+class PadExplicit(Pass[Widths]):
+    """Pad -> depthwise one-hot Conv."""
+
+    name: ClassVar[str] = "pad-explicit"
+    numerics: ClassVar[Numerics] = Numerics.EXACT
+    anchors: ClassVar[tuple[str, ...]] = ("Pad",)
+
+    def match(self, node: Node, context: Context) -> Match[Widths] | Refusal | None:
+        x = view.input_at(node, 0)
+        form = view.shape(x)
+        read = forms.read_pad(node, context.opset) if form is not None and len(form) == 4 else None
+        if x is None or form is None or read is None or not view.is_float(x):
+            return None
+        widths, value = read
+        mode = str(view.attr(node, "mode", "constant"))
+        if mode != "constant":
+            return Refusal(f"mode {mode!r} repeats elements, which no convolution of the whole tensor does", (node,))
+        if widths[0] or widths[4]:
+            return Refusal("the batch is padded", (node,))
+        if not math.isfinite(value):
+            return Refusal(f"the fill value {value} is not finite", (node,))
+        plane = (widths[2], widths[6], widths[3], widths[7])
+        found = Widths((widths[1], widths[5]), plane, value, convolve.narrower(context, x))
+        return Match((node,), found, f"widths {list(widths)}" + (f" of {value:g}" if value else ""))
+
+    def apply(self, match: Match[Widths], edit: Editor) -> None:
+        node, widths = match.nodes[0], match.facts
+        x = convolve.shifted(edit, node.inputs[0], widths.plane, widths.step)
+        if any(widths.channels):
+            x = _channels(edit, x, widths.channels)
+        if widths.value:
+            x = edit.op("Add", [x, edit.constant(_border(node, widths), "border", view.dtype(x))])
+        edit.replace_uses(node.outputs[0], x)
+
+
+def _channels(edit: Editor, x: Tensor, widths: tuple[int, int]) -> Tensor:
+    """Channels cut off or zero channels put before and after."""
+    before, after = widths
+    count = (view.shape(x) or (1, 1))[1]
+    if before <= 0 and after <= 0:
+        return emit.slice_(edit, x, [-before], [count + after], [1])
+    weights = np.zeros((before + count + after, count, 1, 1), dtype=view.dtype(x) or np.float32)
+    kept = np.arange(max(0, -before), min(count, count + after))
+    weights[kept + before, kept] = 1
+    return convolve.convolve(edit, x, weights, None, hint="", name="channels")
+
+
+def _border(node: Node, widths: Widths) -> np.typing.NDArray[np.float64]:
+    """The fill value where nothing of the input lies, [1, C, H, W]."""
+    form = view.shape(node.outputs[0]) or (1, 1, 1, 1)
+    border = np.full((1, *form[1:]), widths.value)
+    (front, back), (top, bottom, left, right) = widths.channels, widths.plane
+    spans = zip((front, top, left), (back, bottom, right), form[1:], strict=True)
+    inside = tuple(slice(max(0, a), size - max(0, b)) for a, b, size in spans)
+    border[(slice(None), *inside)] = 0
+    return border

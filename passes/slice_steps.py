@@ -1,0 +1,110 @@
+"""Slices with steps along height and width become one-hot convolutions with strides.
+
+What it does: Slice(x, start, end, step) along H or W is a depthwise Conv whose one kernel tap lies at the start and whose
+    stride is the step; a larger start, or an end that would leave more, is cut by a Slice of step 1 before. Steps
+    along the channels are left to channel-select.
+Law: element i of the result is element start + i * step.
+Numerics: EXACT - an element times one.
+Scales: the result inherits the scale of the input.
+Fires: on Slice with constant bounds, steps above 1 along H or W and none along N, that the target refuses.
+Refuses: negative steps along H or W; steps that are no product of factors up to 8.
+Source: SLICE-STRIDE, CONV-STRIDE.
+Example: x[:, :, 1::2, ::2] -> depthwise Conv 2x1, stride 2x2, its one in the second row
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, emit, forms, view
+
+_LARGEST_STRIDE, _LARGEST_KERNEL = 8, 32
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Per H and W: first element, step, count; the Slice of step 1 that remains on other axes."""
+
+    first: tuple[int, int]
+    steps: tuple[int, int]
+    counts: tuple[int, int]
+    channels: slice | None
+
+
+@dataclass(frozen=True)
+class SliceSteps(Pass[Plan]):
+    """Slice with steps -> strided one-hot depthwise Conv."""
+
+    name: ClassVar[str] = "slice-steps"
+    numerics: ClassVar[Numerics] = Numerics.EXACT
+    anchors: ClassVar[tuple[str, ...]] = ("Slice",)
+
+    def match(self, node: Node, context: Context) -> Match[Plan] | Refusal | None:
+        x = view.input_at(node, 0)
+        form = view.shape(x)
+        cuts = forms.read_slice(node, context.opset) if form is not None and len(form) == 4 else None
+        if x is None or form is None or cuts is None or not view.is_float(x) or 0 in cuts:
+            return None
+        kept = [range(size)[cuts.get(axis, slice(None))] for axis, size in enumerate(form)]
+        if (kept[2].step == 1 and kept[3].step == 1) or any(len(k) == 0 for k in kept):
+            return None
+        if min(kept[2].step, kept[3].step) < 0:
+            return Refusal("a negative step along H or W turns the order round", (node,))
+        if _strides(kept[2].step) is None or _strides(kept[3].step) is None:
+            return Refusal(f"steps {kept[2].step} and {kept[3].step} are no products of factors up to 8", (node,))
+        plan = Plan(
+            (kept[2].start, kept[3].start),
+            (kept[2].step, kept[3].step),
+            (len(kept[2]), len(kept[3])),
+            cuts.get(1),
+        )
+        return Match((node,), plan, f"steps {plan.steps[0]}x{plan.steps[1]} as strides")
+
+    def apply(self, match: Match[Plan], edit: Editor) -> None:
+        node, plan = match.nodes[0], match.facts
+        x = _cut(edit, node.inputs[0], plan)
+        kernel = np.zeros([plan.first[i] + 1 if _inside(x, i, plan) else 1 for i in (0, 1)])
+        kernel[-1, -1] = 1
+        tall, wide = _strides(plan.steps[0]) or (), _strides(plan.steps[1]) or ()
+        stages = max(len(tall), len(wide))
+        for by in zip(tall + (1,) * (stages - len(tall)), wide + (1,) * (stages - len(wide)), strict=True):
+            x = forms.depthwise(edit, x, kernel, strides=by)
+            kernel = np.ones((1, 1))
+        edit.replace_uses(node.outputs[0], x)
+
+
+def _strides(step: int) -> tuple[int, ...] | None:
+    """The fewest strides of at most 8 whose product is the step."""
+    if step <= _LARGEST_STRIDE:
+        return (step,) if step > 1 else ()
+    for factor in range(_LARGEST_STRIDE, 1, -1):
+        rest = _strides(step // factor) if step % factor == 0 else None
+        if rest is not None:
+            return (factor, *rest)
+    return None
+
+
+def _inside(x: Tensor, i: int, plan: Plan) -> bool:
+    """Whether the start is still to be skipped by the kernel: then no more than the wanted elements come out."""
+    form = view.shape(x) or (0, 0, 0, 0)
+    return plan.first[i] > 0 and (form[2 + i] - plan.first[i] - 1) // plan.steps[i] + 1 == plan.counts[i]
+
+
+def _cut(edit: Editor, x: Tensor, plan: Plan) -> Tensor:
+    """What strides cannot say: channels, and starts and ends that kernel and stride do not give by themselves."""
+    form = view.shape(x) or (0, 0, 0, 0)
+    spans = {1: range(form[1])[plan.channels]} if plan.channels is not None else {}
+    for i in (0, 1):
+        natural = (form[2 + i] - plan.first[i] - 1) // plan.steps[i] + 1
+        if natural != plan.counts[i] or plan.first[i] >= _LARGEST_KERNEL:
+            end = plan.first[i] + (plan.counts[i] - 1) * plan.steps[i] + 1
+            spans[2 + i] = range(plan.first[i], end)
+    spans = {a: s for a, s in spans.items() if len(s) != form[a]}
+    if not spans:
+        return x
+    starts, ends = [s.start for s in spans.values()], [s.stop for s in spans.values()]
+    steps = [s.step for s in spans.values()]
+    return emit.slice_(edit, x, starts, ends, list(spans), steps)
