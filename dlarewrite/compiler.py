@@ -131,10 +131,8 @@ def plan(
     target's cap).
     """
     chosen = replace(options or Options(), **changes)
-    target = chosen.load_target()
     _tell(watch, "load")
-    model = Model.load(source)
-    _freeze(model, target, chosen, discover(chosen.plugins))
+    model, target = load_frozen(source, chosen)
     _demand_static(model)
     return plan_model(model, target, min_macs=min_macs, max_loadables=max_loadables)
 
@@ -148,10 +146,8 @@ def plan_model(model: Model, target: Target, *, min_macs: int = 0, max_loadables
 def check(source: Any, options: Options | None = None, *, watch: Watch | None = None, **changes: Any) -> Report:
     """Judge a model as it is (shapes frozen as asked) and change nothing."""
     chosen = replace(options or Options(), **changes)
-    target = chosen.load_target()
     _tell(watch, "load")
-    model = Model.load(source)
-    _freeze(model, target, chosen, discover(chosen.plugins))
+    model, target = load_frozen(source, chosen)
     _tell(watch, "judge")
     return describe(
         _name(source), target, model, judge_graph(model.nodes, model.inputs, model.outputs, target, model.opset)
@@ -373,6 +369,14 @@ def _without(steps: Sequence[AnyPass | Fixpoint], names: Sequence[str]) -> tuple
         elif step.name not in names:
             kept.append(step)
     return tuple(kept)
+
+
+def load_frozen(source: Any, options: Options) -> tuple[Model, Target]:
+    """A model with its shapes frozen and inferred as the options ask, ready to be judged, and the target."""
+    target = options.load_target()
+    model = Model.load(source)
+    _freeze(model, target, options, discover(options.plugins))
+    return model, target
 
 
 def _freeze(model: Model, target: Target, options: Options, registry: Registry) -> None:

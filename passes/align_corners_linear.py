@@ -1,14 +1,15 @@
 """Resize in any mode and ratio becomes repeated neighbours, weighted by constant maps.
 
-What it does: each axis by itself. x repeated p times and read every q-th time (nearest Resize, strided one-hot Conv or
-    MaxPool) gives each output i a base element x[g], g = q i div p. Every other neighbour that some row needs is
+What it does: each axis by itself. x repeated p times and read every q-th time (nearest Resize, strided one-hot Conv
+    or MaxPool) gives each output i a base element x[g], g = q i div p. Every other neighbour that some row needs is
     x[g + d] - x[g]: a depthwise Conv before the repetition; it is weighted by a constant map and added.
-Law: row i of the Resize's matrix A has few weights, and they sum to 1, so y[i] = x[g_i] + sum_d A[i, g_i + d]
-    (x[g_i + d] - x[g_i]). For align_corners by a whole factor s, i (n - 1) / (s n - 1) lies less than 1 below i / s: d
-    is -1 or 1, two maps for each axis. Among the fractions p / q up to 32 / 8 (and whole ratios) the one that writes the
+Law: row i of the Resize's matrix A has few weights, and they sum to 1, so y[i] = x[g_i] + sum_d A[i, g_i + d] (x[g_i
+    + d] - x[g_i]). For align_corners by a whole factor s, i (n - 1) / (s n - 1) lies less than 1 below i / s: d is -1
+    or 1, two maps for each axis. Among the fractions p / q up to 32 / 8 (and whole ratios) the one that writes the
     fewest elements is taken, and the axis order with the smaller maps. Cost: a few MACs for each output element, maps
-    [H, W] (kept once and spread over the channels where they are large, see dlarewrite.rewrite.spatial.times_map), and
-    the activations of the terms. Two matrix products as 1x1 Convs need three Transposes, which no source documents.
+    [H, W] (kept once and spread over the channels where they are large, see dlarewrite.rewrite.spatial.times_map),
+    and the activations of the terms. Two matrix products as 1x1 Convs need three Transposes, which no source
+    documents.
 Numerics: ROUNDING - weights are applied to differences.
 Scales: repeated elements inherit the scale of x; differences have up to twice its range; the sums that of the output.
 Fires: on a Resize or Upsample of [N, C, H, W] whose matrix rows sum to 1: align_corners, asymmetric and half_pixel

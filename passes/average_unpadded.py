@@ -4,8 +4,8 @@ What it does: AveragePool without pads and with count_include_pad = 0 -> count_i
 Law: there is nothing to count; both countings divide by the size of the window.
 Numerics: EXACT - the same function, bit for bit.
 Scales: nothing new.
-Fires: on AveragePools of any rank with all pads 0 and no window that ceil_mode hangs over.
-Refuses: nothing; with real pads average-exclusive is the pass.
+Fires: on AveragePools of any rank with all pads 0 and ceil_mode 0.
+Refuses: nothing; with real pads or ceil_mode average-exclusive is the pass.
 Source: ONNX AveragePool; POOL-EXCL-82, POOL-EXCL-X.
 Example: AveragePool 2x2 -> AveragePool 2x2 with count_include_pad 1
 """
@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, view, windows
+from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, view
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,8 @@ class AverageUnpadded(Pass[None]):
         if view.attr(node, "count_include_pad", 0):
             return None
         window = view.window(node)
-        if window is None or window.padded:
+        if window is None or window.padded or window.ceil_mode:
             return None
-        if window.ceil_mode:
-            axes = windows.axes(node)
-            if axes is None or windows.overhangs(node, axes):
-                return None
         return Match((node,), None)
 
     def apply(self, match: Match[None], edit: Editor) -> None:

@@ -1,12 +1,13 @@
 """ConvTranspose with groups becomes one without.
 
 What it does: the cheapest in MACs of three forms that the target takes. Dense: one ConvTranspose whose kernel holds
-    zeros between the groups. Split: x sliced by channels into 2 to 8 parts, a dense ConvTranspose each, Concat. Spread:
-    stride - 1 zeros behind each element of x (nearest Resize, then a 0/1 map), and a grouped Conv with the turned
-    kernel. Pads and output_padding become a crop on the way (the spread form needs none).
+    zeros between the groups. Split: x sliced by channels into 2 to 8 parts, a dense ConvTranspose each, Concat.
+    Spread: stride - 1 zeros behind each element of x (nearest Resize, then a 0/1 map), and a grouped Conv with the
+    turned kernel. Pads and output_padding become a crop on the way (the spread form needs none).
 Law: dense and split add products with zero; MACs are multiplied by groups / parts. Spread is the definition of the
-    operator, y[o] = sum_u z[o - (k - 1 - b) + u] w[k - 1 - u] with z[stride i] = x[i] and 0 elsewhere; a Conv may have
-    groups on the DLA; MACs are multiplied by the strides, so it wins from more groups per part than that (depthwise).
+    operator, y[o] = sum_u z[o - (k - 1 - b) + u] w[k - 1 - u] with z[stride i] = x[i] and 0 elsewhere; a Conv may
+    have groups on the DLA; MACs are multiplied by the strides, so it wins from more groups per part than that
+    (depthwise).
 Numerics: ROUNDING - the spread form sums in another order.
 Scales: parts and zeros inherit the scale of x, uncropped outputs that of the node's output.
 Fires: on a ConvTranspose of two spatial axes with more than one group and dilation 1.

@@ -2,8 +2,8 @@
 
 What it does: sub-pixel form. Each of the sh x sw phases of the output is a convolution of x with every stride-th
     element of the kernel: one Conv computes (map, row phase, column phase) channels, and a one-hot ConvTranspose with
-    kernel = stride lays them out. Groups, dilation and output_padding are taken along; pads are built into the phases,
-    or cropped afterwards, whichever has fewer MACs.
+    kernel = stride lays them out. Groups, dilation and output_padding are taken along; pads are built into the
+    phases, or cropped afterwards, whichever has fewer MACs.
 Law: with o + p = s m + a, y[o] = sum_t x[m - t] w[a + s t]: phase b = o mod s reads x at (b + p) div s - t with the
     weights w[(b + p) mod s + s t]. MACs for each input position: Conv about k^2 Cin Cout, layout s^4 Cout^2; the
     one-hot stage is what makes the budget of added MACs matter here.

@@ -1,12 +1,12 @@
 """ConvTranspose with a square kernel or stride of 23 to 32 becomes one that is not square, or two.
 
-What it does: one of three forms. Widen: where only the kernel is square, a column of zeros is added to it and one more
-    column is cropped. Factors: where kernel = stride = s1 s2, a ConvTranspose k = s = s1 to (map, row, column) channels
-    and a one-hot one with k = s = s2. Lines: a ConvTranspose kh x 1 whose output channels are (map, kernel column), and
-    a one-hot 1 x kw one that adds them up. Pads become a crop on the way.
-Law: o = s1 s2 i + s2 a + b reaches every position of a block once; in the lines form each column of the kernel is added
-    at its own place. Cost: widen adds 1 / k of the MACs, the others a one-hot stage whose MACs grow with the square of
-    the output channels; the cheapest legal one is taken.
+What it does: one of three forms. Widen: where only the kernel is square, a column of zeros is added to it and one
+    more column is cropped. Factors: where kernel = stride = s1 s2, a ConvTranspose k = s = s1 to (map, row, column)
+    channels and a one-hot one with k = s = s2. Lines: a ConvTranspose kh x 1 whose output channels are (map, kernel
+    column), and a one-hot 1 x kw one that adds them up. Pads become a crop on the way.
+Law: o = s1 s2 i + s2 a + b reaches every position of a block once; in the lines form each column of the kernel is
+    added at its own place. Cost: widen adds 1 / k of the MACs, the others a one-hot stage whose MACs grow with the
+    square of the output channels; the cheapest legal one is taken.
 Numerics: EXACT - the products are summed as before, zeros are added.
 Scales: the tensor between two stages inherits the scale of the node's output.
 Fires: on a ConvTranspose of two spatial axes, group 1, dilation 1, whose kernel or stride is square and in 23 ... 32.

@@ -1,9 +1,10 @@
 """ConvTranspose with stride 1 becomes the Conv that it is.
 
-What it does: ConvTranspose(x, w; strides 1, pads b, e) -> Conv(x, w turned by 180 degrees, in and out channels swapped
-    within each group; pads k - 1 - b and k - 1 - e). Dilation becomes zeros in the kernel.
-Law: y[o] = sum_t x[o + b - t] w[t] = sum_u x[o - (k - 1 - b) + u] w[k - 1 - u]. A Conv has pads and groups on the DLA,
-    so no crop and no dense kernel is needed; the MACs are those of the output, as many as before up to the border.
+What it does: ConvTranspose(x, w; strides 1, pads b, e) -> Conv(x, w turned by 180 degrees, in and out channels
+    swapped within each group; pads k - 1 - b and k - 1 - e). Dilation becomes zeros in the kernel.
+Law: y[o] = sum_t x[o + b - t] w[t] = sum_u x[o - (k - 1 - b) + u] w[k - 1 - u]. A Conv has pads and groups on the
+    DLA, so no crop and no dense kernel is needed; the MACs are those of the output, as many as before up to the
+    border.
 Numerics: ROUNDING - the products are summed in another order.
 Scales: none are new; the output keeps its scale.
 Fires: on a ConvTranspose of two spatial axes with stride 1 whose pads, groups or dilation the target refuses.

@@ -2,16 +2,18 @@
 
 What it does: for a size that is p / q of the old one, each axis is repeated p times (nearest Resize, or linear up to
     x4), and then every q-th window is read: MaxPool 1x1 with stride q where the window is one element at its start,
-    AveragePool where all weights are equal, else a depthwise Conv. Strides too large for one node are spread over more.
+    AveragePool where all weights are equal, else a depthwise Conv. Strides too large for one node are spread over
+    more.
 Law: nearest reads x[floor((q i + o) / p)], which is element q i + o of x repeated p times. Linear half_pixel by 1 / q
-    reads the middle element of each window of q (q odd) or the mean of the middle two (q even). What holds for the node
-    is found by comparing matrices. Cost: no MACs for the pools; for a Conv, the window's size per output element.
+    reads the middle element of each window of q (q odd) or the mean of the middle two (q even). What holds for the
+    node is found by comparing matrices. Cost: no MACs for the pools; for a Conv, the window's size per output
+    element.
 Numerics: ROUNDING - means are summed in another order; where one element is read, the result is exact.
 Scales: all new tensors inherit the scale of x (pooling asks for equal scales).
-Fires: on a Resize or Upsample of [N, C, H, W] of which an axis shrinks or has a ratio that is not whole, where every row
-    reads the same window.
-Refuses: windows that change from row to row (align_corners, antialias at the border), where the mode is nearest; prime
-    strides above 16.
+Fires: on a Resize or Upsample of [N, C, H, W] of which an axis shrinks or has a ratio that is not whole, where every
+    row reads the same window.
+Refuses: windows that change from row to row (align_corners, antialias at the border), where the mode is nearest;
+    prime strides above 16.
 Source: ONNX Resize (opset 10, 11, 13, 18, 19); RSZ-NEAR, POOL-WIN, POOL-STRIDE, CONV-STRIDE.
 Example: Resize(x[1,3,64,64], scales [1,1,0.5,0.5]; linear, half_pixel) -> AveragePool(x; kernel 2, strides 2)
 """
@@ -141,8 +143,12 @@ def _enlarge(edit: Editor, x: Tensor, factors: list[int], mode: str) -> Tensor:
 def _pool(edit: Editor, x: Tensor, window: spatial.Pair, strides: list[int]) -> tuple[Tensor, list[int]]:
     """A pool of ``window`` with as much of ``strides`` as one pool takes, and what is left of them."""
     first = [max(d for d in range(1, _POOL_STRIDE + 1) if s % d == 0) for s in strides]
-    attrs = {"kernel_shape": list(window), "strides": first, "pads": [0, 0, 0, 0]}
-    made = edit.op("MaxPool" if window == (1, 1) else "AveragePool", [x], attrs)
+    attrs: dict[str, object] = {"kernel_shape": list(window), "strides": first, "pads": [0, 0, 0, 0]}
+    op = "MaxPool"
+    if window != (1, 1):
+        # Without pads both ways of counting are the same; older targets take the inclusive one only.
+        op, attrs = "AveragePool", {**attrs, "count_include_pad": 1}
+    made = edit.op(op, [x], attrs)
     return made, [s // f for s, f in zip(strides, first, strict=True)]
 
 

@@ -28,7 +28,7 @@ class EluPolynomial(Pass[exponential.Bend]):
 
     name: ClassVar[str] = "elu-polynomial"
     numerics: ClassVar[Numerics] = Numerics.LOSSY
-    bound: ClassVar[str] = "at most 8.6e-5 times alpha (and gamma for Selu), for every x"
+    bound: ClassVar[str] = "at most 9.0e-5 times alpha (and gamma for Selu), for every x"
     anchors: ClassVar[tuple[str, ...]] = ("Elu", "Selu", "Celu")
 
     def match(self, node: Node, context: Context) -> Match[exponential.Bend] | Refusal | None:

@@ -53,11 +53,10 @@ class Keepdims(Pass[Kept]):
     def apply(self, match: Match[Kept], edit: Editor) -> None:
         node, kept = match.nodes[0], match.facts
         result = edit.op(node.op, list(node.inputs), {**node.attrs, "keepdims": 1})
+        old = node.outputs[0]
         for reader in kept.restoring:
             edit.replace_uses(reader.outputs[0], result)
-        edit.sweep(kept.restoring)
-        old = node.outputs[0]
-        if old.outputs or edit.model.is_pinned(old):
+        if len(view.consumers(old)) > len(kept.restoring) or edit.model.is_pinned(old):
             edit.replace_uses(old, emit.squeeze(edit, result, kept.axes))
 
 

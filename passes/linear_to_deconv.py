@@ -1,17 +1,17 @@
 """Linear half_pixel Resize by a factor that the DLA lacks becomes a nearest Resize and a box filter.
 
 What it does: along each axis one of: a linear Resize up to x4 where the target has it; a chain of them (x6 = x3 x2);
-    or nearest x s, then a depthwise Conv along that axis with the s weights 1/s (s odd) or the s + 1 weights 1/2s, 1/s
-    ... 1/s, 1/2s (s even), zero-padded by s // 2. Where a filter ran, a Mul by a constant map ends it.
-Law: let u[i] = x[i div s]. At offset r of a block, half_pixel interpolation gives the next element the weight
-    (2r + 1 - s) / 2s. A box of width s around i covers r - (s - 1)/2 elements of the next block, so s odd is exact;
-    for s even the box of width s + 1 with halved ends covers r - s/2 + 1/2 of them, the same weight. A linear Resize by
-    an odd factor samples every x exactly, and the function is straight in between: linear x s' of linear x s (s odd)
-    is linear x s s'. Border: within s / 2 of it, the filter meets x[0] and padding only, and the clamped interpolation
+    or nearest x s, then a depthwise Conv along that axis with the s weights 1/s (s odd) or the s + 1 weights 1/2s,
+    1/s ... 1/s, 1/2s (s even), zero-padded by s // 2. Where a filter ran, a Mul by a constant map ends it.
+Law: let u[i] = x[i div s]. At offset r of a block, half_pixel interpolation gives the next element the weight (2r + 1
+    - s) / 2s. A box of width s around i covers r - (s - 1)/2 elements of the next block, so s odd is exact; for s
+    even the box of width s + 1 with halved ends covers r - s/2 + 1/2 of them, the same weight. A linear Resize by an
+    odd factor samples every x exactly, and the function is straight in between: linear x s' of linear x s (s odd) is
+    linear x s s'. Border: within s / 2 of it, the filter meets x[0] and padding only, and the clamped interpolation
     is x[0]; the zero-padded filter gives x[0] times the share of weights inside. The map is 1 over that share, the
     product of both axes', and 1 elsewhere. The matrix of the result is compared with the node's before any change.
-    Cost for each output element: 2 (s + 1) MACs and one map; a ConvTranspose with kernel 2s and stride s would take
-    4 C MACs without groups, a crop, and the same map: more from (s + 1) / 2 channels on, next to nothing below.
+    Cost for each output element: 2 (s + 1) MACs and one map; a ConvTranspose with kernel 2s and stride s would take 4
+    C MACs without groups, a crop, and the same map: more from (s + 1) / 2 channels on, next to nothing below.
 Numerics: ROUNDING - weights are folded and summed in another order.
 Scales: all new tensors hold averages of x and inherit its scale; near the border some are smaller before the map.
 Fires: on a Resize of [N, C, H, W] with whole ratios whose matrices are linear half_pixel or nearest ones.

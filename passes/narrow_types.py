@@ -6,8 +6,8 @@ Law: float32 keeps 24 bits: a real function of rounded operands, and integers up
 Numerics: ROUNDING - float64 results carry float32's error; the integer form is exact.
 Scales: all tensors keep their names and scales; Casts take those of what they cast.
 Fires: on standard continuous operators and data movement, inside the graph; inputs and outputs keep their type.
-Refuses: float64 that reaches a rounding, a comparison, an index or a conversion to integer, and constants that
-float32 cannot hold. Integers whose range is not known to fit are left alone.
+Refuses: float64 that reaches a rounding, a comparison, an index or a conversion to integer, constants that float32
+cannot hold, and element-wise arithmetic on float64 inputs alone. Integers whose range may not fit are left alone.
 Source: IEEE 754; GEN-DTYPE.
 Example: Add(x: float64, c) -> Cast(Add(Cast(x, float32), c'), float64)
 """
@@ -22,12 +22,17 @@ import numpy as np
 from dlarewrite.api import Constant, Context, Editor, GraphPass, Node, Numerics, Phase, Refusal, Tensor, emit, view
 
 WIDE, NARROW = np.dtype(np.float64), np.dtype(np.float32)
+WORK = ("Conv", "ConvTranspose", "Gemm", "MatMul", "MaxPool", "AveragePool", "BatchNormalization", "LayerNormalization")
 MATHS = frozenset(
-    """Add Sub Mul Div Neg Abs Sqrt Exp Log Pow Relu LeakyRelu Sigmoid Tanh Softmax LogSoftmax Elu Selu Softplus
-    HardSigmoid Erf Clip Min Max Sum Mean ReduceMean ReduceSum ReduceMax ReduceMin ReduceL1 ReduceL2 MatMul Gemm Conv
-    ConvTranspose MaxPool AveragePool GlobalAveragePool GlobalMaxPool BatchNormalization InstanceNormalization
-    LayerNormalization Reshape Transpose Flatten Squeeze Unsqueeze Concat Split Slice Pad Gather Expand Tile Identity
-    DepthToSpace SpaceToDepth Reciprocal PRelu Sin Cos Where""".split()
+    (
+        *WORK,
+        *("Add", "Sub", "Mul", "Div", "Neg", "Abs", "Sqrt", "Exp", "Log", "Pow", "Reciprocal", "Sin", "Cos", "Erf"),
+        *("Relu", "LeakyRelu", "PRelu", "Sigmoid", "Tanh", "Softmax", "LogSoftmax", "Elu", "Selu", "Softplus"),
+        *("HardSigmoid", "Clip", "Min", "Max", "Sum", "Mean", "Where", "InstanceNormalization"),
+        *("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2"),
+        *("GlobalAveragePool", "GlobalMaxPool", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Concat"),
+        *("Split", "Slice", "Pad", "Gather", "Expand", "Tile", "Identity", "DepthToSpace", "SpaceToDepth"),
+    )
 )
 """Operators that are continuous in their float inputs, or only move them."""
 INTEGER = ("Add", "Sub", "Mul", "Max", "Min", "Neg", "Abs")
@@ -68,27 +73,37 @@ def _plan(context: Context) -> Plan:
     for node in reversed(context.model.nodes):
         if not any(view.dtype(t) == WIDE for t in node.outputs) or not view.is_op(node, *MATHS):
             continue
-        reason = _obstacle(node, chosen)
-        if reason:
-            plan.refusals.append(Refusal(reason, (node,)))
-        else:
+        reason, by = _obstacle(node, chosen)
+        if not reason:
             chosen[id(node)] = node
+        elif by is None or not (view.is_op(by, *MATHS) and any(view.dtype(t) == WIDE for t in by.outputs)):
+            plan.refusals.append(Refusal(reason, (node,)))
+    if not any(n.op in WORK for n in chosen.values()):
+        for node in chosen.values():
+            if any(view.dtype(t) == WIDE and context.model.is_input(t) for t in node.inputs):
+                why = "it is arithmetic on float64 inputs, which may hold what float32 cannot, and no layer gains by it"
+                return Plan(refusals=[*plan.refusals, Refusal(why, (node,))])
     plan.nodes.extend(reversed(chosen.values()))
     return plan
 
 
-def _obstacle(node: Node, chosen: dict[int, Node]) -> str:
-    """Why the node has to stay float64, or an empty string; readers are decided already."""
+def _obstacle(node: Node, chosen: dict[int, Node]) -> tuple[str, Node | None]:
+    """Why the node has to stay float64 (or an empty string), and the reader at fault; readers are decided already."""
     for tensor in node.inputs:
         value = view.constant_value(tensor) if view.dtype(tensor) == WIDE else None
         if value is not None and not _fits(value):
-            return f"the constant {tensor.name!r} is out of float32's range"
+            return f"the constant {tensor.name!r} is out of float32's range", None
     for tensor in (t for t in node.outputs if view.dtype(t) == WIDE):
         for reader in view.consumers(tensor):
-            casts_to_float = view.is_op(reader, "Cast") and view.is_float(reader.outputs[0])
-            if id(reader) not in chosen and not casts_to_float:
-                return f"{view.label(reader)} ({reader.op}) reads {tensor.name!r} and may depend on every bit of it"
-    return ""
+            if id(reader) not in chosen and not _casts_to_float(reader, tensor):
+                return f"{view.label(reader)} ({reader.op}) reads {tensor.name!r} and may need every bit of it", reader
+    return "", None
+
+
+def _casts_to_float(reader: Node, tensor: Tensor) -> bool:
+    if not view.is_op(reader, "Cast", "CastLike") or not view.is_float(reader.outputs[0]):
+        return False
+    return all(t is not tensor for t in reader.inputs[1:])
 
 
 def _fits(value: view.Array) -> bool:

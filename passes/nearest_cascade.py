@@ -1,12 +1,12 @@
 """Nearest Resize by more than 32 becomes a chain of nearest Resizes.
 
-What it does: nearest x s -> nearest x f1, x f2, ... with s = f1 f2 ... and every factor at most 32, H and W together. A
-    single row or column whose factor has a prime above 32 is repeated more often and then cropped.
+What it does: nearest x s -> nearest x f1, x f2, ... with s = f1 f2 ... and every factor at most 32, H and W together.
+    A single row or column whose factor has a prime above 32 is repeated more often and then cropped.
 Law: floor(floor(i / f2) / f1) = floor(i / (f1 f2)).
 Numerics: EXACT - data movement.
 Scales: the tensors between the Resizes inherit the scale of x.
-Fires: on a Resize or Upsample of [N, C, H, W] that repeats whole elements (by its matrices, whatever its mode), with a
-    factor above 32.
+Fires: on a Resize or Upsample of [N, C, H, W] that repeats whole elements (by its matrices, whatever its mode), with
+    a factor above 32.
 Refuses: a factor with a prime above 32, unless there is one row or column only.
 Source: ONNX Resize (opset 10, 11, 13, 18, 19), Upsample (7, 9); RSZ-NEAR.
 Example: Resize(x[1,256,1,1], sizes [1,256,32,64]; linear) -> Resize(Resize(x, [1,1,32,32]), [1,1,1,2]), both nearest

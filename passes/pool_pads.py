@@ -1,14 +1,14 @@
-"""Pools in ceil_mode say their end pads themselves.
+"""MaxPools in ceil_mode say their end pads themselves.
 
-What it does: MaxPool with ceil_mode = 1 -> the same pool with ceil_mode = 0 and the end pads that this shape needs;
-    AveragePool likewise where no window hangs over (else average-exclusive is the pass).
+What it does: MaxPool with ceil_mode = 1 -> the same pool with ceil_mode = 0 and the end pads that this shape needs.
 Law: a window that hangs over the map reads nothing there, and padded minus infinity is nothing for a maximum. A last
     window that would start behind the data is dropped by ONNX.
 Numerics: EXACT - the same windows over the same data.
 Scales: nothing new.
-Fires: on 1-D to 3-D pools of static shape that the target refuses or doubts in ceil_mode; auto_pad becomes explicit.
+Fires: on MaxPools of any rank and static shape that the target refuses or doubts in ceil_mode; auto_pad becomes
+    explicit. AveragePools are average-exclusive's.
 Refuses: a dilated window, and pads above 7.
-Source: ONNX MaxPool, AveragePool; POOL-CEIL, POOL-PAD.
+Source: ONNX MaxPool; POOL-CEIL, POOL-PAD.
 Example: MaxPool 3x3 stride 2 ceil_mode 1 on 112x112 -> MaxPool 3x3 stride 2 pads [0, 0, 1, 1]
 """
 
@@ -22,21 +22,18 @@ from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal
 
 @dataclass(frozen=True)
 class PoolPads(Pass[tuple[int, ...]]):
-    """Pool with ceil_mode = 1 -> explicit pads, ceil_mode = 0."""
+    """MaxPool with ceil_mode = 1 -> explicit pads, ceil_mode = 0."""
 
     name: ClassVar[str] = "pool-pads"
     numerics: ClassVar[Numerics] = Numerics.EXACT
-    anchors: ClassVar[tuple[str, ...]] = ("MaxPool", "AveragePool")
+    anchors: ClassVar[tuple[str, ...]] = ("MaxPool",)
 
     def match(self, node: Node, context: Context) -> Match[tuple[int, ...]] | Refusal | None:
         axes = windows.axes(node)
         if not view.attr(node, "ceil_mode", 0) or axes is None:
             return None
-        hangs = windows.overhangs(node, axes)
         if windows.is_dilated(node):
             return Refusal("its window is dilated, the DLA's is not", (node,))
-        if hangs and node.op == "AveragePool":
-            return None
         window = view.window(node)
         if window is None:
             return None

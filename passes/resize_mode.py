@@ -1,7 +1,7 @@
 """Resize in a mode that the DLA lacks becomes one that it has, where both read the same for these sizes.
 
-What it does: Resize or Upsample -> nearest (asymmetric, floor) or linear (half_pixel) by whole scales; two of them, one
-    for each axis, where H and W are equal to different ones.
+What it does: Resize or Upsample -> nearest (asymmetric, floor) or linear (half_pixel) by whole scales; two of them,
+    one for each axis, where H and W are equal to different ones.
 Law: for given sizes a Resize is one constant matrix per axis; two modes with equal matrices are the same function. So
     half_pixel / round_prefer_* nearest is asymmetric / floor for whole ratios, pytorch_half_pixel is half_pixel for
     outputs larger than 1, and anything that enlarges a single row or column repeats it.

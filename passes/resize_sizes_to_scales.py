@@ -5,7 +5,8 @@ What it does: Resize(x, sizes) with whole ratios -> Resize(x, scales [1, 1, h, w
 Law: out = size x scale, and the elements that are read and their weights are compared as matrices for these sizes.
 Numerics: EXACT - the same node with its size said in another way.
 Scales: none are new.
-Fires: on a Resize of [N, C, H, W] with constant sizes (or axes) whose ratios are whole, where the target then takes it.
+Fires: on a Resize of [N, C, H, W] with constant sizes (or axes) whose ratios are whole, where the target then takes
+    it.
 Refuses: a ratio of H or W that is not whole; a region of interest that is used (tf_crop_and_resize).
 Source: ONNX Resize (opset 11, 13, 18, 19); RSZ-SCALES, RSZ-NC.
 Example: Resize(x[1,256,10,10], sizes [1,256,20,20]; nearest, asymmetric, floor) -> Resize(x, scales [1,1,2,2]; ...)

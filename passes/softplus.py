@@ -26,7 +26,7 @@ class Softplus(Pass[None]):
 
     name: ClassVar[str] = "softplus"
     numerics: ClassVar[Numerics] = Numerics.LOSSY
-    bound: ClassVar[str] = "at most 9.5e-6, for every x"
+    bound: ClassVar[str] = "at most 1.2e-5, for every x"
     anchors: ClassVar[tuple[str, ...]] = ("Softplus",)
 
     def match(self, node: Node, context: Context) -> Match[None] | Refusal | None:

@@ -22,12 +22,12 @@ _TITLES = {"tensorrt": "TensorRT", "dla_cores": "DLA cores", "id": "Rule", "rule
 
 
 @command("list", short_help="List passes, targets, rules or plugins.")
-@click.argument("what", type=click.Choice(["passes", "targets", "rules", "plugins"]))
-@click.option("--target", type=TargetType(), help="Only the rules that hold for this target.")
+@click.argument("what", type=click.Choice(["passes", "targets", "rules", "support", "plugins"]))
+@click.option("--target", type=TargetType(), help="Only the rules, or the support, of this target.")
 @options.plugin
 @click.option("--json", "as_json", is_flag=True, help="The list as one JSON document.")
 def list_(what: str, target: str | None, plugin: tuple[Path, ...], as_json: bool) -> None:
-    """List passes (in the order in which they run), targets, rules, or the plugins that were found."""
+    """List passes (in the order in which they run), targets, rules, layer support per target, or plugins."""
     console = Console.current()
     rows, columns = _LISTS[what](console, target, plugin)
     if as_json:
@@ -108,6 +108,18 @@ def _rules(console: Console, target: str | None, files: Sequence[Path]) -> tuple
     return rows, ("id", "layer", "rule", "effect", "evidence", "cure")
 
 
+def _support(console: Console, target: str | None, files: Sequence[Path]) -> tuple[Rows, tuple[str, ...]]:
+    """The support matrix: a cell per target as in the rules' page, Y, Y*, N or ? with weaker evidence in brackets."""
+    from dlarewrite.target import load_target, profiles, support_matrix
+
+    chosen = [load_target(target).profile] if target else list(profiles())
+    rows: Rows = [
+        {"layer": row.title, "ops": list(row.ops), **{p.name: str(row.cells[p.column]) for p in chosen}}
+        for row in support_matrix()
+    ]
+    return rows, ("layer", "ops", *(p.name for p in chosen))
+
+
 def _plugins(console: Console, target: str | None, files: Sequence[Path]) -> tuple[Rows, tuple[str, ...]]:
     from dlarewrite.catalogue import discover
 
@@ -129,5 +141,6 @@ _LISTS: dict[str, Callable[[Console, str | None, Sequence[Path]], tuple[Rows, tu
     "passes": _passes,
     "targets": _targets,
     "rules": _rules,
+    "support": _support,
     "plugins": _plugins,
 }

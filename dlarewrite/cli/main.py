@@ -23,7 +23,7 @@ COMMANDS = {
     "plan": Entry("dlarewrite.cli.plan:plan", "Show the DLA regions that a model falls into."),
     "build": Entry("dlarewrite.cli.build:build", "Build a TensorRT engine with the DLA regions placed."),
     "explain": Entry("dlarewrite.cli.explain:explain", "Explain a rule, or a pasted TensorRT build log."),
-    "list": Entry("dlarewrite.cli.list_:list_", "List passes, targets, rules or plugins."),
+    "list": Entry("dlarewrite.cli.list_:list_", "List passes, targets, rules, support or plugins."),
     "new": Entry("dlarewrite.cli.new:new", "Start a new pass with its cases and test."),
 }
 

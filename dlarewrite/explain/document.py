@@ -31,6 +31,7 @@ def to_dict(found: Explanation) -> dict[str, Any]:
         "refusals": [
             {
                 "basis": r.basis,
+                "left_dla": r.left,
                 "rules": list(r.rules),
                 "meaning": r.meaning,
                 "type": r.type,
@@ -84,6 +85,7 @@ def _layer(layer: Layer, comparison: Comparison | None) -> dict[str, Any]:
         "device": layer.device,
         "left_dla": layer.left,
         "capped": layer.capped,
+        "listed": layer.listed,
         "count": layer.count,
         "line": layer.line,
         "said": [_said(said) for said in layer.said],

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlarewrite.explain.comparison import Comparison
-from dlarewrite.explain.names import anonymous
+from dlarewrite.explain.names import anonymous, parts
 from dlarewrite.explain.reading import Layer, Reading
 from dlarewrite.explain.refusal import Refusal, refusals
 from dlarewrite.target import Profile
@@ -25,9 +25,10 @@ class Explanation:
 
     @property
     def silent(self) -> tuple[Layer, ...]:
-        """Layers that the log lists on the GPU without saying why."""
-        on_gpu = (layer for layer in self.reading.layers if layer.device == "gpu")
-        return tuple(layer for layer in on_gpu if not layer.left and not layer.said)
+        """Layers that the log lists on the GPU without saying why, neither of them nor of a layer fused into them."""
+        told = {layer.name for layer in self.reading.refused}
+        listed = (layer for layer in self.reading.layers if layer.listed and layer.name not in told)
+        return tuple(layer for layer in listed if told.isdisjoint(parts(layer.name, told.__contains__)))
 
     def unmapped(self) -> list[tuple[str, str]]:
         """Layers and regions that belong to no node of the model, each with why; without a model, those that cannot."""
@@ -55,7 +56,7 @@ class Explanation:
             "candidates": list(reading.candidates) if reading.candidates is not None else None,
             "left_dla": sum(layer.left for layer in reading.layers),
             "capped": sum(layer.capped for layer in reading.layers),
-            "gpu_layers": sum(layer.device == "gpu" for layer in reading.layers) if reading.placed else None,
+            "gpu_layers": sum(layer.listed for layer in reading.layers) if reading.placed else None,
             "gpu_without_reason": len(self.silent),
             "reformats": reading.reformats,
             "missing_scales": reading.scales.count,

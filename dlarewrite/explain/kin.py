@@ -31,7 +31,7 @@ KIN = tuple(
         role=Role.REASON,
         id=f"parameter-{word}",
         literal="DLA",
-        regex=re.compile(rf"^(?P<layer>\S.*?): (?=.{{0,400}}\bDLA\b)(?=.{{0,400}}{_REFUSES}).{{0,400}}\b{word}"),
+        regex=re.compile(rf"^(?P<layer>\S.{{0,300}}?): (?=DLA )(?=.{{0,200}}?{_REFUSES}).{{0,200}}?\b{word}"),
         example=example,
         meaning=f"the DLA refuses the layer's {word}",
         rules=rules,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dlarewrite.explain.names import anonymous, ends, parts, stems
+from dlarewrite.explain.names import anonymous, ends, foreign, parts, stems
 from dlarewrite.explain.reading import Reading, Region
 from dlarewrite.outcome import NodeEntry
 
@@ -38,7 +38,9 @@ class NodeIndex:
         """The nodes behind a layer's name, which may join several."""
         found: dict[int, None] = {}
         hows: list[str] = []
-        for part in parts(name, self.knows):
+        inside = foreign(name)
+        names = parts(name, self.knows) if inside is None else ends(inside, self.knows)
+        for part in (p for joined in names for p in parts(joined, self.knows)):
             mapped = self._one(part)
             found.update(dict.fromkeys(mapped.nodes))
             hows.append(mapped.how)
@@ -90,7 +92,7 @@ def place(reading: Reading, index: NodeIndex) -> Placing:
     """Give every node of the model the device that the log says; linear in layers and nodes.
 
     Nodes between the ends of a region (in the model's order) are taken to be in it, unless the log names them on the
-    GPU or a shorter region holds them.
+    GPU or a shorter region holds them; a ``ForeignNode`` in the list of GPU layers is a region of the GPU's compiler.
     """
     layers = {layer.name: index.find(layer.name) for layer in reading.layers}
     device: dict[int, str] = {}
@@ -100,6 +102,8 @@ def place(reading: Reading, index: NodeIndex) -> Placing:
     by_name = set(device)
     home: dict[int, int] = {}
     spans = [index.span(region) for region in reading.regions]
+    gpu = [foreign(layer.name) for layer in reading.layers if layer.listed]
+    gpu_spans = [index.span(Region(inside, 0, compiled=False)) for inside in gpu if inside is not None]
     for number, region in enumerate(reading.regions):
         for name in region.layers or ends(region.name, index.knows):
             for position in index.find(name).nodes:
@@ -107,9 +111,11 @@ def place(reading: Reading, index: NodeIndex) -> Placing:
                     home.setdefault(position, number)
                     device[position] = "dla"
                     by_name.add(position)
-    inner = _fill(spans, home, device, index)
-    for position, number in inner.items():
-        home[position], device[position] = number, "dla"
+    for position, number in _fill([*spans, *gpu_spans], device, index).items():
+        if number < len(spans):
+            home[position], device[position] = number, "dla"
+        else:
+            device[position] = "gpu"
     members: list[list[int]] = [[] for _ in reading.regions]
     for position in sorted(home):
         members[home[position]].append(position)
@@ -122,9 +128,7 @@ def place(reading: Reading, index: NodeIndex) -> Placing:
     )
 
 
-def _fill(
-    spans: Sequence[tuple[int, int] | None], home: dict[int, int], device: dict[int, str], index: NodeIndex
-) -> dict[int, int]:
+def _fill(spans: Sequence[tuple[int, int] | None], device: dict[int, str], index: NodeIndex) -> dict[int, int]:
     """Nodes inside the spans that nobody has claimed; every node is looked at once however the spans overlap."""
     free = list(range(len(index.nodes) + 1))
 

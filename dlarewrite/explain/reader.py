@@ -37,6 +37,7 @@ class _Layer:
     type: str = ""
     left: bool = False
     capped: bool = False
+    listed: bool = False
     count: int = 0
     said: dict[tuple[str, tuple[str, ...]], Said] = field(default_factory=dict)
 
@@ -186,7 +187,7 @@ class Reader:
             return
         layer = self._layer(name, number)
         if layer is not None:
-            layer.device, layer.type = "gpu", layer.type or kind
+            layer.device, layer.type, layer.listed = "gpu", layer.type or kind, True
 
     def _listed(self, line: Line, text: str) -> bool:
         """TensorRT's lists of placed layers: a heading, then entries (since 8.0 each marked), or one line with all."""
@@ -247,6 +248,7 @@ class Reader:
                     type=found.type,
                     left=found.left,
                     capped=found.capped,
+                    listed=found.listed,
                     said=tuple(found.said.values()),
                     count=found.count,
                     line=found.line,

@@ -24,7 +24,8 @@ class Layer:
     """A layer by TensorRT's name. ``device`` is "dla", "gpu" or "" where the log does not place it.
 
     ``type`` is TensorRT's layer type in capitals or "". ``left``: the log says that it left the DLA; ``capped``: only
-    for want of loadables. ``said`` holds every different reason once, ``count`` the lines about the layer.
+    for want of loadables; ``listed``: it stands among the engine's layers on the GPU. ``said`` holds every different
+    reason once, ``count`` the lines about the layer.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Layer:
     type: str
     left: bool
     capped: bool
+    listed: bool
     said: tuple[Said, ...]
     count: int
     line: int
@@ -109,5 +111,5 @@ class Reading:
 
     @property
     def refused(self) -> tuple[Layer, ...]:
-        """Layers that left the DLA, or that were given a reason to."""
+        """Layers that left the DLA, or of which the log says something that can make them leave."""
         return tuple(layer for layer in self.layers if layer.left or layer.said)

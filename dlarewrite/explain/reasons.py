@@ -120,6 +120,7 @@ REASONS = (
     ),
     _reason(
         id="precision",
+        role=Role.FALLBACK,
         literal="DLA only supports FP16 and Int8 precision type",
         regex=re.compile(
             r"DLA only supports FP16 and Int8 precision type\. Switching (?P<layer>.+?) device type to GPU"
@@ -196,7 +197,9 @@ REASONS = (
     _reason(
         id="convolution-buffer",
         literal="or weights",
-        regex=re.compile(r"(?:^(?P<layer>\S.*?): )?.{0,200}\breduce (?:the )?size of (?:the )?input or weights"),
+        regex=re.compile(
+            r"^(?:(?P<layer>\S.{0,1000}?): )?.{0,400}?\breduce (?:the )?size of (?:the )?input or weights"
+        ),
         example="/conv/Conv: reduce size of input or weights",
         meaning="the weights of one kernel and the rows that it spans do not fit the convolution buffer together",
         rules=("CONV-CBUF", "CONV-CBUF-WARN"),
@@ -207,7 +210,7 @@ REASONS = (
     _reason(
         id="convolution-buffer-check",
         literal="CBUF",
-        regex=re.compile(r"^(?:(?P<layer>[^:]+(?::[^: ]+)*): )?.{0,200}\bCBUF\b"),
+        regex=re.compile(r"^(?:(?P<layer>\S.{0,1000}?): )?.{0,400}?\bCBUF\b"),
         example="/conv/Conv: CBUF validation failed.",
         meaning="TensorRT's own check says that the convolution does not fit the convolution buffer",
         rules=("CONV-CBUF", "CONV-CBUF-WARN"),

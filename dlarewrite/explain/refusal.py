@@ -37,6 +37,11 @@ class Refusal:
     sources: tuple[str, ...]
 
     @property
+    def left(self) -> bool:
+        """Whether the log says that these layers left the DLA."""
+        return self.layers[0].left
+
+    @property
     def code(self) -> str:
         """The first rule's id, or the first sentence's."""
         if self.rules:
@@ -50,7 +55,7 @@ def refusals(reading: Reading, profile: Profile, comparison: Comparison | None =
     for layer in reading.refused:
         groups.setdefault(_key(layer, profile, comparison), []).append(layer)
     made = [_refusal(key, layers, comparison) for key, layers in groups.items()]
-    return tuple(sorted(made, key=lambda r: (BASES.index(r.basis), -len(r.layers))))
+    return tuple(sorted(made, key=lambda r: (not r.left, BASES.index(r.basis), -len(r.layers))))
 
 
 def _key(layer: Layer, profile: Profile, comparison: Comparison | None) -> tuple[object, ...]:
@@ -58,7 +63,7 @@ def _key(layer: Layer, profile: Profile, comparison: Comparison | None) -> tuple
     shown = "" if guessed else kind
     if layer.said:
         said = tuple((s.pattern.id, s.rules) for s in layer.said)
-        return ("log", tuple(dict.fromkeys(r for s in layer.said for r in s.rules)), shown, said)
+        return ("log", tuple(dict.fromkeys(r for s in layer.said for r in s.rules)), shown, said, layer.left)
     broken = _broken(layer, comparison)
     if broken:
         return ("rule book", broken, shown, ())
@@ -93,7 +98,7 @@ def _refusal(key: tuple[object, ...], layers: list[Layer], comparison: Compariso
         sources = tuple(dict.fromkeys(address(k) for s in said for k in s.pattern.sources))
     else:
         evidence = "" if basis in ("name", "") or not rules else book.get(rules[0]).evidence.value
-        sources = tuple(dict.fromkeys(book.get(r).source for r in rules[:1] if r in book))
+        sources = (book.get(rules[0]).source,) if evidence else ()
     return Refusal(
         basis=basis,
         rules=rules,

@@ -25,7 +25,7 @@ def render(found: Explanation) -> str:
         return f"{found.source}: {reading.lines:,} lines, and none says anything about the DLA.\n{_VERBOSE}"
     parts = [_head(found)]
     parts += [_event("failure", event) for event in reading.failures]
-    parts += [_refusal(refusal) for refusal in found.refusals]
+    parts += [_refusal(refusal, found.comparison is not None) for refusal in found.refusals]
     parts += [_event("note", event) for event in reading.context if event.said.pattern.id != "candidates"]
     parts += [text for text in (_scales(found), _silent(found), _loadables(found)) if text]
     if found.comparison is not None:
@@ -52,7 +52,7 @@ def _head(found: Explanation) -> str:
     if reading.candidates is not None:
         figures.append(f"{reading.candidates[0]} of {reading.candidates[1]} DLA regions offloaded")
     if reading.placed:
-        figures.append(f"{_plural(sum(layer.device == 'gpu' for layer in reading.layers), 'layer')} on the GPU")
+        figures.append(f"{_plural(sum(layer.listed for layer in reading.layers), 'layer')} listed on the GPU")
     if reading.reformats:
         figures.append(_plural(reading.reformats, "reformat"))
     if reading.outcome:
@@ -76,9 +76,10 @@ def _event(word: str, event: Event) -> str:
     return "\n".join(lines)
 
 
-def _refusal(refusal: Refusal) -> str:
+def _refusal(refusal: Refusal, mapped: bool) -> str:
     kind = f" ({refusal.type})" if refusal.type else ""
-    lines = [f"refused[{refusal.code}]: {_plural(len(refusal.layers), 'layer')}{kind}: {refusal.meaning}"]
+    word = "refused" if refusal.left else "note"
+    lines = [f"{word}[{refusal.code}]: {_plural(len(refusal.layers), 'layer')}{kind}: {refusal.meaning}"]
     lines.append(f"  --> {_some([layer.name for layer in refusal.layers])}")
     lines += [f"   = log: line {said.line}: {said.message}" for said in refusal.said]
     if refusal.nodes:
@@ -88,7 +89,9 @@ def _refusal(refusal: Refusal) -> str:
         lines.append(f"   = help: {_passes(refusal)}")
     if refusal.advice:
         lines.append(f"   = help: {refusal.advice}")
-    if not refusal.cures and not refusal.advice:
+    if refusal.basis in ("type", "name") and not mapped:
+        lines.append("   = help: --onnx model.onnx tells which of these rules it is")
+    elif not refusal.cures and not refusal.advice:
         lines.append("   = help: no pass is known to cure it")
     if refusal.sources:
         lines.append(f"   = source: {'; '.join(refusal.sources)} ({refusal.evidence})")

@@ -26,9 +26,15 @@ class StoredValues(LazyValues):  # type: ignore[misc]
         return bool(self.tensor.data_location == onnx.TensorProto.EXTERNAL)
 
     def load(self) -> npt.NDArray[Any]:
-        """The values; raises :class:`ModelError` where the data file is missing or too short."""
+        """The values; raises :class:`ModelError` where the bytes do not fill the shape, or the data file is missing."""
         if not self.external:
-            return np.asarray(onnx.numpy_helper.to_array(self.tensor))
+            try:
+                return np.asarray(onnx.numpy_helper.to_array(self.tensor))
+            except (ValueError, TypeError) as error:
+                raise ModelError(
+                    f"the data of tensor {self.tensor.name!r} does not fill its shape {list(self.shape)}: {error}",
+                    hint="the file is damaged; export the model again",
+                ) from error
         raw = external_bytes(self.tensor, self.folder)
         kind = onnx.helper.tensor_dtype_to_np_dtype(self.tensor.data_type)
         if len(raw) * 8 == int(np.prod(self.shape, dtype=np.int64)) * np.dtype(kind).itemsize * 8:

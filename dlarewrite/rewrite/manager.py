@@ -101,8 +101,7 @@ class PassManager:
     def run(self, context: Context) -> RewriteLog:
         """Rewrite the model in place; raises what passes and instruments raise."""
         edit = Editor(context.model)
-        total = sum(map(macs, context.model.nodes))
-        budget = Budget(int(context.settings.growth_macs * max(total, _LEAST_MACS)), context.settings.growth_bytes)
+        budget: Budget | None = None
         records = {p.name: PassRecord(p.name, p.numerics) for p in flatten(self.steps)}
         last: dict[str, Outcome] = {}
         log = RewriteLog(list(records.values()), edit.changes)
@@ -110,7 +109,12 @@ class PassManager:
             for step in self.steps:
                 group = step.passes if isinstance(step, Fixpoint) else (step,)
                 rounds = _ROUNDS if isinstance(step, Fixpoint) else 1
-                self._repeat(group, rounds, context, edit, budget, records, last)
+                if budget is None and any(p.phase >= Phase.LEGALISE for p in group):
+                    # Not before: until shapes are frozen and constants folded, there is no work to take a share of.
+                    total = sum(map(macs, context.model.nodes))
+                    share = int(context.settings.growth_macs * max(total, _LEAST_MACS))
+                    budget = Budget(share, context.settings.growth_bytes)
+                self._repeat(group, rounds, context, edit, budget or Budget(0, 0), records, last)
         except LimitReached:
             log.limited = True
         for change in edit.changes:

@@ -47,12 +47,6 @@ def is_dilated(node: gs.Node) -> bool:
     return any(d != 1 for d in view.ints(node, "dilations"))
 
 
-def overhangs(node: gs.Node, found: Sequence[Axis]) -> bool:
-    """Whether ceil_mode lets the last window of an axis of ``node`` reach behind the pads that the node names."""
-    window = view.window(node)
-    return window is not None and any(a.end > end for a, end in zip(found, window.end, strict=True))
-
-
 def correction(node: gs.Node, found: Sequence[Axis]) -> view.Array | None:
     """What turns averages that count every zero into those of ``node``, one factor a window; None where all are 1.
 

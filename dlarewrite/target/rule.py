@@ -46,10 +46,11 @@ class Scope(str, enum.Enum):
 class Rule:
     """One thing the DLA, or TensorRT in front of it, asks of a layer.
 
-    ``measure`` takes the layer's facts and gives the values to hold against ``limit``: a tuple with one value for each
-    name in ``quantity``, or an empty tuple where the rule has nothing to say. ``profiles`` are matrix columns.
-    ``cure`` is a pass name; where ``curable`` is given, the cure is named only if it says so. A rule without a measure
-    is applied elsewhere, or stands in the book because an offline check cannot know (``scope``).
+    ``layer`` holds layer kinds or families, separated by commas ("*": all). ``measure`` takes the layer's facts and
+    gives the values to hold against ``limit``: one for each name in ``quantity``, or none where the rule has nothing to
+    say. ``profiles`` are matrix columns. ``effect`` is what a breach does: "gpu", "uncertain" or "note". ``cure`` holds
+    pass names, the likeliest first; ``choose``, where given, picks one of them (or none) by the facts. A rule without
+    a measure is applied elsewhere, or stands in the book because an offline check cannot know (``scope``).
     """
 
     id: str

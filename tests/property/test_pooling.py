@@ -28,9 +28,7 @@ FAMILY = (
     "average-window",
 )
 TARGETS = st.sampled_from(("xavier-jp4", "xavier-jp5", "orin-jp6"))
-QUICK = settings(
-    max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much]
-)
+QUICK = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much])
 SIZES = st.tuples(st.integers(1, 40), st.integers(1, 40))
 # onnxruntime's CPU kernels have no fp16 Conv or pool and compute in fp32 in between, as they do before the rewrite.
 TYPES = st.sampled_from((TensorProto.FLOAT, TensorProto.FLOAT, TensorProto.FLOAT16))
@@ -97,9 +95,7 @@ def fits(attrs: dict[str, Any], size: tuple[int, int]) -> bool:
 
 @QUICK
 @given(windows(), SIZES, st.sampled_from((8, 10, 11, 13, 18, 22)), TARGETS, TYPES, st.booleans())
-def test_max_pool(
-    attrs: dict[str, Any], size: tuple[int, int], opset: int, target: str, kind: int, ceil: bool
-) -> None:
+def test_max_pool(attrs: dict[str, Any], size: tuple[int, int], opset: int, target: str, kind: int, ceil: bool) -> None:
     assume(fits(attrs, size) and (kind == TensorProto.FLOAT or opset >= 8))
     if ceil and opset >= 10 and "pads" in attrs:
         attrs = {**attrs, "ceil_mode": 1}

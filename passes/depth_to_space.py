@@ -1,0 +1,121 @@
+"""DepthToSpace becomes a ConvTranspose whose kernel is its stride.
+
+What it does: DepthToSpace(b) in either mode -> ConvTranspose with kernel = stride = b and one-hot weights. A 1x1 Conv
+    that is all that makes or reads the tensor is taken into those weights where this needs fewer MACs.
+Law: with kernel = stride every output belongs to one input position, and weight [channel, c, row, column] is 1 where
+    the channel is (c, row, column) in CRD or (row, column, c) in DCR. Before a 1x1 Conv W the weights are W[o, c] in
+    its place; behind one they are W[(c, row, column), i], if the bias does not depend on row and column, which a
+    ConvTranspose's cannot. Cost: b^4 C^2 MACs for each input position, because the DLA has no groups in
+    ConvTranspose.
+Numerics: ROUNDING - a Conv that is taken in sums in another order; the one-hot form is exact.
+Scales: none are new.
+Fires: on a DepthToSpace of a static [N, C, H, W] in a floating-point type.
+Refuses: a block that the target refuses as a ConvTranspose (23 to 32 or more).
+Source: ONNX DepthToSpace (opset 1, 11, 13); NODLA, DECONV-KERNEL, DECONV-SQ23, DECONV-CH.
+Example: DepthToSpace(x[1,48,32,32]; blocksize 4, CRD) -> ConvTranspose(x, w[48,3,4,4]; strides 4)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, deconv, macs, spatial, view
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The ConvTranspose: what it reads, weights [in, out, b, b], bias, and the tensor that it makes."""
+
+    x: Tensor
+    weights: spatial.Values
+    bias: spatial.Values | None
+    output: Tensor
+
+
+@dataclass(frozen=True)
+class DepthToSpace(Pass[Layout]):
+    """DepthToSpace -> ConvTranspose with kernel = stride = blocksize, with a 1x1 Conv beside it taken in."""
+
+    name: ClassVar[str] = "depth-to-space"
+    numerics: ClassVar[Numerics] = Numerics.ROUNDING
+    anchors: ClassVar[tuple[str, ...]] = ("DepthToSpace",)
+
+    def match(self, node: Node, context: Context) -> Match[Layout] | Refusal | None:
+        x, block = node.inputs[0], int(view.attr(node, "blocksize", 1))
+        dims = view.shape(x)
+        if dims is None or len(dims) != 4 or not view.is_float(x) or dims[1] % (block * block):
+            return None
+        last = view.attr(node, "mode", "DCR") != "CRD"
+        weights = deconv.blocks(dims[1] // block**2, (block, block), channel_last=last)
+        plain = Layout(x, weights, None, node.outputs[0])
+        options: list[tuple[tuple[Node, ...], Layout]] = [((node,), plain)]
+        for neighbour, layout in (_with_maker(context, plain), _with_reader(context, plain)):
+            if neighbour is not None and layout is not None:
+                options.append(((node, neighbour), layout))
+        legal = [
+            (nodes, layout)
+            for nodes, layout in options
+            if deconv.takes(context, layout.x, layout.weights.shape[1], (block, block), (block, block))
+        ]
+        if not legal:
+            return Refusal(f"the target refuses a ConvTranspose with kernel and stride {block}", (node,))
+        nodes, layout = min(legal, key=lambda option: _work(option[1]) - sum(macs(n) for n in option[0]))
+        return Match(nodes, layout, f"block {block}" + (f" with {view.label(nodes[1])}" if len(nodes) > 1 else ""))
+
+    def apply(self, match: Match[Layout], edit: Editor) -> None:
+        layout = match.facts
+        strides = (layout.weights.shape[2], layout.weights.shape[3])
+        bias = None if layout.bias is None else edit.constant(layout.bias, "bias")
+        made = deconv.transpose_conv(edit, layout.x, layout.weights, strides, bias)
+        edit.replace_uses(layout.output, made)
+
+
+def _work(layout: Layout) -> int:
+    dims = view.shape(layout.x) or ()
+    return math.prod(dims) * math.prod(layout.weights.shape[1:])
+
+
+def _pointwise(node: Node | None) -> spatial.Values | None:
+    """[out, in] weights of a plain 1x1 Conv, else None."""
+    if node is None or not view.is_op(node, "Conv"):
+        return None
+    window, weights = view.window(node), view.constant_value(view.input_at(node, 1))
+    if window is None or weights is None or window.kernel != (1, 1) or window.strides != (1, 1):
+        return None
+    return weights[:, :, 0, 0] if window.group == 1 and not window.padded else None
+
+
+def _with_maker(context: Context, plain: Layout) -> tuple[Node | None, Layout | None]:
+    """The layout with the 1x1 Conv that makes its input, if nobody else reads that."""
+    node = view.producer(plain.x)
+    weights = _pointwise(node)
+    if node is None or weights is None or len(plain.x.outputs) != 1 or context.model.is_pinned(plain.x):
+        return None, None
+    bias = view.constant_value(view.input_at(node, 2))
+    if bias is None and view.input_at(node, 2) is not None:
+        return None, None
+    if bias is not None:
+        places = plain.weights.sum(axis=(2, 3)) > 0
+        lowest, highest = (np.asarray([pick(bias[m]) for m in places.T]) for pick in (np.min, np.max))
+        if (lowest != highest).any():
+            return None, None
+        bias = lowest
+    merged = np.einsum("pi,pmrc->imrc", weights.astype(np.float64), plain.weights)
+    return node, Layout(node.inputs[0], merged, bias, plain.output)
+
+
+def _with_reader(context: Context, plain: Layout) -> tuple[Node | None, Layout | None]:
+    """The layout with the 1x1 Conv that reads its output, if nobody else does."""
+    readers = view.consumers(plain.output)
+    if len(readers) != 1 or len(plain.output.outputs) != 1 or context.model.is_pinned(plain.output):
+        return None, None
+    node = readers[0]
+    weights, bias = _pointwise(node), view.constant_value(view.input_at(node, 2))
+    if weights is None or node.inputs[0] is not plain.output or (bias is None and view.input_at(node, 2) is not None):
+        return None, None
+    merged = np.einsum("pmrc,om->porc", plain.weights, weights.astype(np.float64))
+    return node, Layout(plain.x, merged, bias, node.outputs[0])
