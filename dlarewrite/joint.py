@@ -5,11 +5,13 @@ Two steps, each by running the pipeline again without something and comparing th
 1. An *island* is a region with less than ``SHARE`` of the model's MACs beside a larger one; it costs a loadable and two
    crossings and saves next to nothing. Rewrites whose new nodes ended up in islands are declined, one by one.
 2. A result must not be worse than the input: more loadables or crossings are accepted only for a large gain of work in
-   few loadables. Otherwise whole passes are left out, the one whose absence helps most first.
+   few loadables. Otherwise whole passes are left out, first the one that made most of the nodes at the borders,
+   and after a few of them all that legalise.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -24,7 +26,8 @@ SHARE = 0.02
 
 _GAIN = 0.25
 _FEW = 4
-_ROUNDS = 4
+_ROUNDS = 3
+_PATIENCE = 3
 
 
 @dataclass(frozen=True)
@@ -80,24 +83,29 @@ def _makers_of_islands(trial: Trial, legalising: frozenset[str]) -> frozenset[tu
 def _without_burden(
     attempt: Callable[[Choice], Trial], trial: Trial, before: Summary, legalising: frozenset[str]
 ) -> Trial:
-    while not _acceptable(trial.summary, before):
-        fired = sorted({c.by for c in trial.log.changes} & legalising)
-        tries = [attempt(Choice(trial.choice.declined, trial.choice.skipped | {name})) for name in fired]
-        if not tries:
-            break
-        good = [t for t in tries if _acceptable(t.summary, before)]
-        if good:
-            return max(good, key=lambda t: (t.summary.dla_macs, -t.burden[0], -t.burden[1]))
-        trial = min(tries, key=lambda t: (_excess(t.summary, before), -t.summary.dla_macs))
-    return trial
+    for _ in range(_PATIENCE):
+        blamed = _most_at_borders(trial, legalising)
+        if blamed is None or _acceptable(trial.summary, before):
+            return trial
+        trial = attempt(Choice(trial.choice.declined, trial.choice.skipped | {blamed}))
+    return trial if _acceptable(trial.summary, before) else attempt(Choice(skipped=legalising))
+
+
+def _most_at_borders(trial: Trial, legalising: frozenset[str]) -> str | None:
+    """The pass that made most of the nodes at which tensors change device, or that fired most where none did."""
+    makers = {name: c.by for c in trial.log.changes if c.by in legalising for name, _ in c.added}
+    borders = Counter(
+        makers[label(node)]
+        for crossing in trial.placed.crossings
+        for node in (*crossing.tensor.inputs, *crossing.tensor.outputs)
+        if label(node) in makers
+    )
+    fired = Counter(c.by for c in trial.log.changes if c.by in legalising)
+    ranked = borders or fired
+    return max(sorted(ranked), key=lambda name: ranked[name]) if ranked else None
 
 
 def _acceptable(after: Summary, before: Summary) -> bool:
     if after.loadables <= before.loadables and after.crossings <= before.crossings:
         return True
     return after.loadables <= _FEW and after.dla_share >= before.dla_share + _GAIN
-
-
-def _excess(after: Summary, before: Summary) -> int:
-    """Loadables and crossings beyond what the input had."""
-    return max(after.loadables - before.loadables, 0) + max(after.crossings - before.crossings, 0)

@@ -47,7 +47,7 @@ class Conv1d(Pass[region.Region]):
             return None
         if not all(view.is_constant(t) for t in node.inputs[1:] if t.name):
             return Refusal("its weights are computed at run time", (node,))
-        found = region.grow(node, context.model, _RULES)
+        found = region.grow(node, context, _RULES)
         if found is None:
             return Refusal("the shapes around it are not static", (node,))
         if not any(n is node for n in found.holds(*self.anchors)[:1]):

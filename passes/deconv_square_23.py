@@ -7,7 +7,7 @@ What it does: one of three forms. Widen: where only the kernel is square, a colu
 Law: o = s1 s2 i + s2 a + b reaches every position of a block once; in the lines form each column of the kernel is
     added at its own place. Cost: widen adds 1 / k of the MACs, the others a one-hot stage whose MACs grow with the
     square of the output channels; the cheapest legal one is taken.
-Numerics: EXACT - the products are summed as before, zeros are added.
+Numerics: ROUNDING - where windows overlap, the lines form adds in another order; the other forms are exact.
 Scales: the tensor between two stages inherits the scale of the node's output.
 Fires: on a ConvTranspose of two spatial axes, group 1, dilation 1, whose kernel or stride is square and in 23 ... 32.
 Refuses: what the target refuses in all three forms (kernels over 32, more than 8192 channels between the stages).
@@ -46,7 +46,7 @@ class DeconvSquare23(Pass[Stages]):
     """ConvTranspose with a square kernel or stride of 23 to 32 -> a widened one, or two stages."""
 
     name: ClassVar[str] = "deconv-square-23"
-    numerics: ClassVar[Numerics] = Numerics.EXACT
+    numerics: ClassVar[Numerics] = Numerics.ROUNDING
     anchors: ClassVar[tuple[str, ...]] = ("ConvTranspose",)
 
     def match(self, node: Node, context: Context) -> Match[Stages] | Refusal | None:

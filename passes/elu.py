@@ -5,9 +5,9 @@ What it does: Elu(x) = Relu(x) + alpha (e^-r - 1) with r = Relu(-x) -> Relu(x) -
 Law: e^-r = (1 - t)/(1 + t) for t = tanh(r/2); written as t/(1 + t), no digits cancel near 0.
 Numerics: ROUNDING - the same function by other operations.
 Scales: the Tanh's output has the range [0, 1], the quotient [0, 1/2]; the sum takes the scale of the old output.
-Fires: on float tensors of any rank where the target takes a Div of two activations, if with doubt.
-Refuses: Exp, Log and Softplus, which the DLA has no form of: Sigmoid and Tanh give e^x only as a quotient whose digits
-    are lost for large x, and nothing gives a logarithm.
+Fires: on float tensors of any rank where the target takes a Div of two activations (doubtful=true: even if with doubt).
+Refuses: a target that has no Div for certain; Exp, Log and Softplus, which the DLA has no form of: Sigmoid and Tanh
+    give e^x only as a quotient whose digits are lost for large x, and nothing gives a logarithm.
 Source: ONNX Elu, Selu, Celu; ACT-OTHER, EW-DIV.
 Example: Elu(x) -> Add(Relu(x), Mul(Div(t, Add(t, 1)), -2)), t = Tanh(Relu(Mul(x, -0.5)))
 """
@@ -27,6 +27,7 @@ class Elu(Pass[exponential.Bend]):
     name: ClassVar[str] = "elu"
     numerics: ClassVar[Numerics] = Numerics.ROUNDING
     anchors: ClassVar[tuple[str, ...]] = ("Elu", "Selu", "Celu", "Softplus", "Exp", "Log")
+    doubtful: bool = False
 
     def match(self, node: Node, context: Context) -> Match[exponential.Bend] | Refusal | None:
         if node.op in ("Softplus", "Exp", "Log"):
@@ -35,7 +36,10 @@ class Elu(Pass[exponential.Bend]):
                 return None
             kind = "an exponential" if node.op == "Exp" else "a logarithm"
             return Refusal(f"{node.op} needs {kind}, which no operator of the DLA gives to full precision", (node,))
-        bend = exponential.bend(node)
+        x, bend = node.inputs[0], exponential.bend(node)
+        doubt = "" if self.doubtful else exponential.doubt(context, "Div", [x, x])
+        if doubt:
+            return Refusal(doubt, (node,))
         return None if bend is None else Match((node,), bend)
 
     def apply(self, match: Match[exponential.Bend], edit: Editor) -> None:

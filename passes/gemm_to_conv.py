@@ -49,7 +49,7 @@ class GemmToConv(Pass[region.Region]):
     def match(self, node: Node, context: Context) -> Match[region.Region] | Refusal | None:
         if view.rank(node.outputs[0]) != 2 or not is_product(node):
             return None
-        found = region.grow(node, context.model, _RULES)
+        found = region.grow(node, context, _RULES)
         if found is None:
             return _why_not(node)
         products = found.holds(*self.anchors)

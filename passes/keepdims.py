@@ -1,7 +1,7 @@
 """Reductions keep the dimensions they reduce, so that what follows stays 4-D.
 
 What it does: a 4-D reduction with keepdims = 0 -> the same with keepdims = 1; Unsqueeze or Reshape nodes that put the
-    dimensions back are gone, other readers get a Squeeze.
+    dimensions back are gone, readers that broadcast a single value read it as it is, others get a Squeeze.
 Law: keepdims only says whether dimensions of length 1 are written down.
 Numerics: EXACT - data stays where it is.
 Scales: the kept tensor takes the scale of the old output.
@@ -24,10 +24,11 @@ _OPS = ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL1", "Reduce
 
 @dataclass(frozen=True)
 class Kept:
-    """The reduced axes, and the readers that put them back."""
+    """The reduced axes, the readers that put them back, and those that broadcast a single value anyway."""
 
     axes: tuple[int, ...]
     restoring: tuple[Node, ...]
+    spreading: tuple[Node, ...]
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Keepdims(Pass[Kept]):
         kept = tuple(1 if a in found.named else n for a, n in enumerate(found.dims))
         readers = view.consumers(node.outputs[0])
         restoring = tuple(r for r in readers if _restores(r, node, kept))
-        return Match((node, *restoring), Kept(found.named, restoring), f"axes {list(found.named)}")
+        spreading = tuple(r for r in readers if _spreads(r, node, kept))
+        return Match((node, *restoring), Kept(found.named, restoring, spreading), f"axes {list(found.named)}")
 
     def apply(self, match: Match[Kept], edit: Editor) -> None:
         node, kept = match.nodes[0], match.facts
@@ -56,8 +58,19 @@ class Keepdims(Pass[Kept]):
         old = node.outputs[0]
         for reader in kept.restoring:
             edit.replace_uses(reader.outputs[0], result)
+        for reader in kept.spreading:
+            for index, tensor in enumerate(reader.inputs):
+                if tensor is old:
+                    edit.set_input(reader, index, result)
         if len(view.consumers(old)) > len(kept.restoring) or edit.model.is_pinned(old):
             edit.replace_uses(old, emit.squeeze(edit, result, kept.axes))
+
+
+def _spreads(reader: Node, node: Node, kept: tuple[int, ...]) -> bool:
+    """Whether ``reader`` meets a single value with a tensor of rank 4, where its own rank does not matter."""
+    if not view.is_op(reader, "Add", "Sub", "Mul", "Div", "Pow", "Max", "Min") or any(n != 1 for n in kept):
+        return False
+    return any(t is not node.outputs[0] and (view.rank(t) or 0) >= 4 for t in reader.inputs)
 
 
 def _restores(reader: Node, node: Node, kept: tuple[int, ...]) -> bool:

@@ -2,7 +2,7 @@
 
 What it does: along each axis one of: a linear Resize up to x4 where the target has it; a chain of them (x6 = x3 x2);
     or nearest x s, then a depthwise Conv along that axis with the s weights 1/s (s odd) or the s + 1 weights 1/2s,
-    1/s ... 1/s, 1/2s (s even), zero-padded by s // 2. Where a filter ran, a Mul by a constant map ends it.
+    1/s ... 1/s, 1/2s (s even), zero-padded by s // 2. A Mul by a constant map follows the last filter.
 Law: let u[i] = x[i div s]. At offset r of a block, half_pixel interpolation gives the next element the weight (2r + 1
     - s) / 2s. A box of width s around i covers r - (s - 1)/2 elements of the next block, so s odd is exact; for s
     even the box of width s + 1 with halved ends covers r - s/2 + 1/2 of them, the same weight. A linear Resize by an
@@ -77,12 +77,12 @@ class LinearToDeconv(Pass[tuple[Line, Line]]):
                 x = spatial.resize(edit, x, factors, lines[0].mode)
             edit.replace_uses(node.outputs[0], x)
             return
-        shares = []
+        last = max((place for place, line in enumerate(lines) if line.kernel), default=None)
         for place, line in enumerate(lines):
             x = _enlarge(edit, x, place, line)
-            shares.append(_share(line, int(x.shape[place + 2])))
-        if any(line.kernel for line in lines):
-            x = spatial.times_map(edit, x, 1.0 / np.outer(*shares))
+            if place == last:
+                # Later Resizes act on the other axis alone, so the map may come before them, where it is smaller.
+                x = spatial.times_map(edit, x, 1.0 / _border(lines, int(x.shape[2]), int(x.shape[3])))
         edit.replace_uses(node.outputs[0], x)
 
 
@@ -122,6 +122,11 @@ def _box(factor: int) -> tuple[float, ...]:
 def _share(line: Line, size: int) -> spatial.Values:
     """The sum of filter weights that lie inside, at each of ``size`` outputs."""
     return np.convolve(np.ones(size), line.kernel, mode="same") if line.kernel else np.ones(size)
+
+
+def _border(lines: tuple[Line, Line], height: int, width: int) -> spatial.Values:
+    """The share of both filters that lies inside, at each output."""
+    return np.outer(_share(lines[0], height), _share(lines[1], width))
 
 
 def _matrix(line: Line, size: int) -> spatial.Values:

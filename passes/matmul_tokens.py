@@ -47,7 +47,7 @@ class MatmulTokens(Pass[region.Region]):
     def match(self, node: Node, context: Context) -> Match[region.Region] | Refusal | None:
         if view.rank(node.outputs[0]) in (None, 0, 1, 2) or not is_product(node):
             return None
-        found = region.grow(node, context.model, _RULES)
+        found = region.grow(node, context, _RULES)
         if found is None or found.holds(*self.anchors)[0] is not node:
             return None
         if not found.worth:

@@ -1,12 +1,13 @@
 """Sums over H, W and C become means times a count, or a 1x1 Conv.
 
-What it does: ReduceSum, ReduceL1, ReduceSumSquare and ReduceL2 over H and W -> AveragePools, Mul by H W, with Abs or x x
-    before and Pow 0.5 behind as the operator says; over C, a Conv 1x1 of ones.
+What it does: ReduceSum, ReduceL1, ReduceSumSquare and ReduceL2 over H and W -> AveragePools, Mul by H W, with Abs
+    or x x before and Pow 0.5 behind as the operator says; over C, a Conv 1x1 of ones.
 Law: a sum is the mean times the count.
 Numerics: ROUNDING - the sum is taken in another order, and divided and multiplied by the count.
 Scales: the AveragePool's output takes the scale of its input (POOL-INT8-SCALE), the last tensor that of the old output.
 Fires: on 4-D float tensors of static shape with keepdims = 1.
-Refuses: a reduction over a batch axis that is not 1.
+Refuses: a reduction over a batch axis that is not 1; ReduceL2 where the target has no Pow for certain (doubtful=true:
+    even if with doubt).
 Source: ONNX ReduceSum, ReduceL1, ReduceSumSquare, ReduceL2; RED-MAX, POOL-WIN; re-expression R17.
 Example: ReduceSum(x: [1,8,14,14]; axes 2, 3) -> AveragePool 7x7, AveragePool 2x2, Mul by 196
 """
@@ -17,7 +18,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, emit, reduction
+from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, emit, exponential, reduction
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class ReduceSum(Pass[Sum]):
     name: ClassVar[str] = "reduce-sum"
     numerics: ClassVar[Numerics] = Numerics.ROUNDING
     anchors: ClassVar[tuple[str, ...]] = ("ReduceSum", "ReduceL1", "ReduceSumSquare", "ReduceL2")
+    doubtful: bool = False
 
     def match(self, node: Node, context: Context) -> Match[Sum] | Refusal | None:
         found = reduction.reduction(node)
@@ -45,6 +47,10 @@ class ReduceSum(Pass[Sum]):
             return None
         if 0 in found.axes:
             return Refusal(f"it sums over the batch axis of length {found.dims[0]}", (node,))
+        if node.op == "ReduceL2" and not self.doubtful:
+            doubt = exponential.doubt(context, "Pow", [found.x, found.x])
+            if doubt:
+                return Refusal(doubt, (node,))
         spatial = reduction.spatial_mean(context, found.x, found.dims, found.axes)
         count = math.prod(found.dims[a] for a in found.axes if a > 1)
         text = f"{found.dims[2]}x{found.dims[3]} -> {spatial.text}, count {count}"

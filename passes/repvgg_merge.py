@@ -81,9 +81,10 @@ class RepVggMerge(Pass[Merged]):
             "pads": list(merged.window.pads),
             "group": merged.window.group,
         }
-        weight = edit.constant(merged.weight, f"{name}.weight", kind)
-        bias = edit.constant(merged.bias, f"{name}.bias", kind)
-        edit.reform(node, "Conv", [merged.source, weight, bias], attrs, name=merged.like.name)
+        operands: list[Tensor | None] = [merged.source, edit.constant(merged.weight, f"{name}.weight", kind)]
+        if np.any(merged.bias):
+            operands.append(edit.constant(merged.bias, f"{name}.bias", kind))
+        edit.reform(node, "Conv", operands, attrs, name=merged.like.name)
         edit.sweep(match.nodes[1:])
 
 
@@ -158,24 +159,19 @@ def _common(
     branches: list[Branch], shape: view.Window, read: tuple[int, ...], made: tuple[int, ...]
 ) -> view.Window | str:
     """The smallest window that holds all kernels, lined up by their pads."""
-    dilations = [1] * len(read)
-    for branch in branches:
-        for axis, (k, d) in enumerate(
-            zip(branch.window.kernel, branch.window.dilations, strict=True) if branch.window else ()
-        ):
-            if k > 1 and dilations[axis] not in (1, d):
-                return "the kernels have different dilations"
-            dilations[axis] = d if k > 1 else dilations[axis]
+    dilations = []
+    for axis in range(len(read)):
+        found = {b.window.dilations[axis] for b in branches if b.window and b.window.kernel[axis] > 1}
+        if len(found) > 1:
+            return f"the kernels have different dilations, {sorted(found)}"
+        dilations.append(found.pop() if found else 1)
     kernel, begin, end = [], [], []
     for axis, dilation in enumerate(dilations):
-        spans = [
-            (b.window.begin[axis], b.window.kernel[axis], b.window.dilations[axis]) if b.window else (0, 1, 1)
-            for b in branches
-        ]
-        front = max(pad for pad, _, _ in spans)
-        if any((front - pad) % dilation or (k > 1 and d != dilation) for pad, k, d in spans):
-            return f"pads {[pad for pad, _, _ in spans]} do not line up at dilation {dilation}"
-        taps = max(k + (front - pad) // dilation for pad, k, _ in spans)
+        spans = [(b.window.begin[axis], b.window.kernel[axis]) if b.window else (0, 1) for b in branches]
+        front = max(pad for pad, _ in spans)
+        if any((front - pad) % dilation for pad, _ in spans):
+            return f"pads {[pad for pad, _ in spans]} do not line up at dilation {dilation}"
+        taps = max(k + (front - pad) // dilation for pad, k in spans)
         kernel.append(taps)
         begin.append(front)
         least = max((made[axis] - 1) * shape.strides[axis] + (taps - 1) * dilation + 1 - read[axis] - front, 0)

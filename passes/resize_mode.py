@@ -61,20 +61,19 @@ class ResizeMode(Pass[tuple[Step, ...]]):
 def _steps(x: Tensor, plane: sampling.Plane, context: Context) -> tuple[Step, ...] | None:
     nearest = [sampling.nearest_factor(axis, matrix) for axis, matrix in plane.axes]
     linear = [_linear_factor(plane, axis, matrix) for axis, matrix in plane.axes]
+    options: list[tuple[Step, ...]] = []
     if nearest[0] and nearest[1]:
-        factors = (nearest[0], nearest[1])
-        return (Step(factors, "nearest"),) if spatial.takes_resize(context, x, factors, "nearest") else None
-    if linear[0] and linear[1]:
-        factors = (linear[0], linear[1])
-        return (Step(factors, "linear"),) if spatial.takes_resize(context, x, factors, "linear") else None
+        options.append((Step((nearest[0], nearest[1]), "nearest"),))
+    elif linear[0] and linear[1]:
+        options.append((Step((linear[0], linear[1]), "linear"),))
     rows, columns = nearest[0] or linear[0], nearest[1] or linear[1]
-    if not rows or not columns:
-        return None
-    mixed = (
-        Step((rows, 1), "nearest" if nearest[0] else "linear"),
-        Step((1, columns), "nearest" if nearest[1] else "linear"),
-    )
-    return mixed if all(spatial.takes_resize(context, x, s.factors, s.mode) for s in mixed) else None
+    if rows and columns and not all(nearest):
+        first = Step((rows, 1), "nearest" if nearest[0] else "linear")
+        options.append((first, Step((1, columns), "nearest" if nearest[1] else "linear")))
+    for steps in options:
+        if all(spatial.takes_resize(context, x, step.factors, step.mode) for step in steps):
+            return steps
+    return None
 
 
 def _linear_factor(plane: sampling.Plane, axis: sampling.Axis, matrix: sampling.Matrix) -> int | None:

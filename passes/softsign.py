@@ -4,8 +4,8 @@ What it does: Softsign(x) = x/(1 + |x|) -> Div(x, Add(Abs(x), 1)).
 Law: the definition of the operator.
 Numerics: ROUNDING - onnxruntime may order the operations otherwise.
 Scales: Abs takes the scale of the input, the quotient that of the old output.
-Fires: on float tensors of any rank where the target takes a Div of two activations, if with doubt.
-Refuses: nothing.
+Fires: on float tensors of any rank where the target takes a Div of two activations (doubtful=true: even if with doubt).
+Refuses: a target that has no Div for certain.
 Source: ONNX Softsign; ACT-OTHER, UNARY-ABS, EW-DIV.
 Example: Softsign(x) -> Div(x, Add(Abs(x), 1))
 """
@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, emit
+from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, emit, exponential
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,12 @@ class Softsign(Pass[None]):
     name: ClassVar[str] = "softsign"
     numerics: ClassVar[Numerics] = Numerics.ROUNDING
     anchors: ClassVar[tuple[str, ...]] = ("Softsign",)
+    doubtful: bool = False
 
     def match(self, node: Node, context: Context) -> Match[None] | Refusal | None:
-        return Match((node,), None)
+        x = node.inputs[0]
+        doubt = "" if self.doubtful else exponential.doubt(context, "Div", [x, x])
+        return Refusal(doubt, (node,)) if doubt else Match((node,), None)
 
     def apply(self, match: Match[None], edit: Editor) -> None:
         node = match.nodes[0]

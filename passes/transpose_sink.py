@@ -29,7 +29,7 @@ class TransposeSink(Pass[region.Region]):
     anchors: ClassVar[tuple[str, ...]] = ("Transpose",)
 
     def match(self, node: Node, context: Context) -> Match[region.Region] | Refusal | None:
-        found = region.grow(node, context.model, EXACT_RULES)
+        found = region.grow(node, context, EXACT_RULES)
         if found is None or found.borders > found.moves or found.holds("Transpose")[0] is not node:
             return None
         work = [n for n in found.nodes if n.op not in region.MOVES]

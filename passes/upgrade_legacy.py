@@ -241,8 +241,9 @@ def _softmax(old: Old) -> None:
     if 0 in dims:
         raise old.stuck("joins axes of a tensor without elements")
     flat = [int(np.prod(dims[:axis], dtype=np.int64)), int(np.prod(dims[axis:], dtype=np.int64))]
-    rows = old.edit.op("Reshape", [x, old.ints(flat, "shape")])
-    scores = old.edit.op(op, [rows], {"axis": 1})
+    name = view.label(old.node)
+    rows = old.edit.op("Reshape", [x, old.ints(flat, "shape")], hint=f"{name}/rows")
+    scores = old.edit.op(op, [rows], {"axis": 1}, hint=f"{name}/{op}")
     old.edit.reform(old.node, "Reshape", [scores, old.ints(dims, "shape")])
 
 
@@ -264,7 +265,7 @@ def _aligned(old: Old) -> None:
         raise old.stuck("broadcasts a tensor of unknown shape")
     behind = left - view.axis(int(axis), left) - right
     if behind:
-        b = old.edit.op("Reshape", [b, old.ints([*dims, *(1,) * behind], "shape")])
+        b = old.edit.op("Reshape", [b, old.ints([*dims, *(1,) * behind], "shape")], hint=view.label(old.node))
     old.become(old.node.op, [a, b], without=("axis", "broadcast", "consumed_inputs"))
 
 
@@ -277,7 +278,8 @@ def _prelu(old: Old) -> None:
     if rank is None or dims is None:
         raise old.stuck("has a slope or an input of unknown shape")
     if len(dims) == 1 and dims[0] != 1 and rank > 2:
-        slope = old.edit.op("Reshape", [slope, old.ints([dims[0], *(1,) * (rank - 2)], "shape")])
+        target = old.ints([dims[0], *(1,) * (rank - 2)], "shape")
+        slope = old.edit.op("Reshape", [slope, target], hint=view.label(old.node))
     old.become("PRelu", [x, slope], without=("consumed_inputs",))
 
 

@@ -97,7 +97,7 @@ def _reasons(reading: Reading, placing: Placing) -> tuple[dict[int, tuple[str, .
     capped: set[int] = set()
     for layer in reading.layers:
         rules = tuple(dict.fromkeys(rule for said in layer.said for rule in said.rules))
-        for position in placing.layers[layer.name].nodes:
+        for position in placing.layers[layer.name].own:
             logged[position] = tuple(dict.fromkeys((*logged.get(position, ()), *rules)))
             if layer.capped:
                 capped.add(position)

@@ -9,13 +9,19 @@ from dlarewrite.explain.names import anonymous, ends, foreign, parts, stems
 from dlarewrite.explain.reading import Reading, Region
 from dlarewrite.outcome import NodeEntry
 
+_HOWS = ("name", "tensor", "stem", "beside")
+
 
 @dataclass(frozen=True)
 class Mapped:
-    """``nodes`` are positions in the model's order; ``how`` says by what they were found, or why they were not."""
+    """``nodes`` are positions in the model's order; ``how`` says by what they were found, or why they were not.
+
+    ``own`` are those whose own layer it is, not one that TensorRT put beside them.
+    """
 
     nodes: tuple[int, ...]
     how: str
+    own: tuple[int, ...] = ()
 
 
 class NodeIndex:
@@ -37,16 +43,18 @@ class NodeIndex:
     def find(self, name: str) -> Mapped:
         """The nodes behind a layer's name, which may join several."""
         found: dict[int, None] = {}
+        own: dict[int, None] = {}
         hows: list[str] = []
         inside = foreign(name)
         names = parts(name, self.knows) if inside is None else ends(inside, self.knows)
         for part in (p for joined in names for p in parts(joined, self.knows)):
             mapped = self._one(part)
             found.update(dict.fromkeys(mapped.nodes))
+            own.update(dict.fromkeys(mapped.own))
             hows.append(mapped.how)
         if found:
-            used = [how for how in hows if how in ("name", "tensor", "stem")]
-            return Mapped(tuple(found), "stem" if "stem" in used else used[0])
+            used = [how for how in hows if how in _HOWS]
+            return Mapped(tuple(found), max(used, key=_HOWS.index), tuple(own))
         return Mapped((), hows[0] if hows else "has no name")
 
     def _one(self, name: str) -> Mapped:
@@ -58,9 +66,9 @@ class NodeIndex:
                 positions = self._names[stem]
                 if len(positions) > 1:
                     return Mapped((), f"{len(positions)} nodes are called {stem}")
-                return Mapped(tuple(positions), how)
+                return _mapped(positions[0], how)
             if stem in self._outputs:
-                return Mapped((self._outputs[stem],), "tensor" if how == "name" else "stem")
+                return _mapped(self._outputs[stem], "tensor" if how == "name" else how)
         return Mapped((), "no node or tensor of the model has this name")
 
     def span(self, region: Region) -> tuple[int, int] | None:
@@ -72,6 +80,10 @@ class NodeIndex:
         if not first or not last or min(first) > max(last):
             return None
         return min(first), max(last)
+
+
+def _mapped(position: int, how: str) -> Mapped:
+    return Mapped((position,), how, () if how == "beside" else (position,))
 
 
 @dataclass(frozen=True)
@@ -98,7 +110,7 @@ def place(reading: Reading, index: NodeIndex) -> Placing:
     device: dict[int, str] = {}
     for layer in reading.layers:
         if layer.device:
-            device.update(dict.fromkeys(layers[layer.name].nodes, layer.device))
+            device.update(dict.fromkeys(layers[layer.name].own, layer.device))
     by_name = set(device)
     home: dict[int, int] = {}
     spans = [index.span(region) for region in reading.regions]

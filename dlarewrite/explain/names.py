@@ -125,14 +125,18 @@ def old_regions(text: str) -> tuple[str, ...]:
 
 
 def stems(name: str) -> Iterator[tuple[str, str]]:
-    """Names that the layer may have had in the model, likeliest first, each with what was taken off."""
+    """Names that the layer may have had in the model, likeliest first, each with what it is to that node.
+
+    "name": the node's own layer; "stem": its layer under a longer name; "beside": a layer put before or after it.
+    """
     yield name, "name"
     seen = {name}
-    current = name
+    current, how = name, "stem"
     for _ in range(_MOST_STEMS):
         for pattern in (_KIND, _BEFORE, _MORE, _SERIAL):
             shorter = pattern.sub("", current, count=1).strip()
             if shorter and shorter != current:
+                how = "beside" if pattern is _BEFORE else how
                 break
         else:
             return
@@ -140,4 +144,4 @@ def stems(name: str) -> Iterator[tuple[str, str]]:
         if current in seen:
             return
         seen.add(current)
-        yield current, "stem"
+        yield current, how

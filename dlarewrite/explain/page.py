@@ -23,6 +23,7 @@ _CHECKED = {
     Scope.MATRIX: "by the support matrix, which says what layers a release has",
     Scope.GRAPH: "on the whole graph",
     Scope.NOTE: "not without a table of scales; it is told of every layer that it concerns",
+    Scope.COVERED: "by other rules, or nothing that is judged can break it",
     Scope.CAVEAT: "not at all: only a build on the device, or a table of scales, can show it",
 }
 

@@ -110,6 +110,9 @@ def type_of(name: str, said: str = "") -> tuple[str, bool]:
 
 
 def rules_of(kind: str, profile: Profile) -> tuple[str, ...]:
-    """The rules that can be behind a refusal of this type on the profile, likeliest first."""
-    book = rulebook()
-    return tuple(r for r in RULES.get(kind, ()) if r in book and profile.column in book.get(r).profiles)
+    """The rules that can be behind a refusal of this type on the profile, likeliest first.
+
+    Where none is told of the profile, it lacks the layer as such, which the type's first rule says.
+    """
+    book, rules = rulebook(), RULES.get(kind, ())
+    return tuple(r for r in rules if r in book and profile.column in book.get(r).profiles) or rules[:1]

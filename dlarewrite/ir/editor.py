@@ -18,6 +18,7 @@ import onnx_graphsurgeon as gs
 from dlarewrite.errors import EditError
 from dlarewrite.ir.infer import infer
 from dlarewrite.ir.model import Model
+from dlarewrite.ir.provenance import Origin
 from dlarewrite.ir.view import Array, label
 
 Undo = Callable[[], None]
@@ -47,6 +48,7 @@ class Group:
     removed: dict[int, gs.Node] = field(default_factory=dict)
     touched: dict[int, gs.Node] = field(default_factory=dict)
     reformed: list[tuple[tuple[str, str], tuple[str, str]]] = field(default_factory=list)
+    revised: dict[int, tuple[gs.Node, str]] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
     edits: int = 0
     _undo: list[Undo] = field(default_factory=list)
@@ -54,6 +56,10 @@ class Group:
     def record(self, undo: Undo) -> None:
         self.edits += 1
         self._undo.append(undo)
+
+    def revise(self, node: gs.Node) -> None:
+        """Note that the node itself changes, under the name that it had before."""
+        self.revised.setdefault(id(node), (node, label(node)))
 
     def roll_back(self) -> None:
         while self._undo:
@@ -88,6 +94,21 @@ class Editor:
             removed = (*(old for old, _ in group.reformed), *gone)
             added = (*(new for _, new in group.reformed), *((label(n), n.op) for n in group.added.values()))
             self.changes.append(Change(len(self.changes), by, name, op, group.detail, removed, added))
+            self._note_origins(group, name)
+
+    def _note_origins(self, group: Group, anchor: str) -> None:
+        """Write down which pass made, revised and removed what; a closed group cannot be undone any more."""
+        envelope, by = self.model.envelope, group.by
+        earlier = envelope.origin(group.anchor) if group.anchor is not None else None
+        made = (earlier or Origin((), anchor)).then(by)
+        for key in group.added:
+            envelope.provenance[key] = made
+        for key, (node, name) in group.revised.items():
+            if key not in group.added and node in self.model:
+                envelope.provenance[key] = (envelope.origin(node) or Origin((), name)).then(by)
+        gone = [group.names[key] for key in group.removed if key in envelope.protos]
+        if gone:
+            envelope.removed.setdefault(by, []).extend(gone)
 
     def _open(self) -> Group:
         if self._group is None:
@@ -160,6 +181,8 @@ class Editor:
         old, new = node.inputs[index], gs.Variable.empty() if tensor is None else tensor
         if old is new:
             return
+        if isinstance(old, gs.Constant) and isinstance(new, gs.Constant):
+            group.revise(node)
         _swap_input(node, index, new)
         self.model._reorder()
         self._touch(node)
@@ -179,6 +202,7 @@ class Editor:
         group = self._open()
         before = dict(node.attrs)
         touched = set(self.model.envelope.touched.get(id(node), ()))
+        group.revise(node)
         node.attrs.pop(name, None)
         if value is not None:
             node.attrs[name] = value
@@ -229,6 +253,7 @@ class Editor:
             set_to(*before)
             model.envelope.touched[id(node)] = touched
 
+        group.revise(node)
         self._touch_neighbours(node)
         fresh = [gs.Variable.empty() if t is None else t for t in inputs]
         kept = {k: v for k, v in (attrs or {}).items() if v is not None}

@@ -4,6 +4,7 @@ Per model: IR version, producer, domain, version, doc strings, metadata, opset i
 quantisation annotations, overridable initializers. Per node: the original NodeProto, from which doc string,
 metadata, overload and every attribute that nobody changed are copied verbatim, subgraph bodies included.
 Per tensor: the original ValueInfoProto (doc string, metadata, sequence / optional / map types).
+Of the rewriting: which pass made which node, and removed which of the original's.
 """
 
 from __future__ import annotations
@@ -14,10 +15,15 @@ from dataclasses import dataclass, field
 import onnx
 import onnx_graphsurgeon as gs
 
+from dlarewrite.ir.provenance import Origin, read
+
 
 @dataclass
 class Envelope:
-    """``header`` is the ModelProto without its nodes and weights; the maps are keyed by ``id`` or name."""
+    """``header`` is the ModelProto without its nodes and weights; the maps are keyed by ``id`` or name.
+
+    ``provenance`` (by ``id`` of the node) and ``removed`` (pass -> labels of original nodes) are the Editor's notes.
+    """
 
     header: onnx.ModelProto
     protos: dict[int, onnx.NodeProto] = field(default_factory=dict)
@@ -26,6 +32,8 @@ class Envelope:
     overridable: dict[str, onnx.ValueInfoProto] = field(default_factory=dict)
     output_values: dict[str, onnx.ValueInfoProto] = field(default_factory=dict)
     sparse: dict[str, onnx.SparseTensorProto] = field(default_factory=dict)
+    provenance: dict[int, Origin] = field(default_factory=dict)
+    removed: dict[str, list[str]] = field(default_factory=dict)
     _captures: dict[int, tuple[gs.Tensor, ...]] = field(default_factory=dict)
     _capturers: dict[int, int] = field(default_factory=dict)
     _alive: list[object] = field(default_factory=list)
@@ -66,6 +74,10 @@ class Envelope:
         """Names of all attributes that the node was read with, subgraphs and other rare kinds included."""
         proto = self.protos.get(id(node))
         return () if proto is None else tuple(a.name for a in proto.attribute)
+
+    def origin(self, node: gs.Node) -> Origin | None:
+        """What made the node, in this run or in one before; None for a node of the original model."""
+        return self.provenance.get(id(node)) or read(self.protos.get(id(node)))
 
     def touch(self, node: gs.Node, attribute: str) -> None:
         """Note that an attribute no longer is the original's."""

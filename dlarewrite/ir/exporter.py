@@ -16,6 +16,7 @@ from onnx import TensorProto
 from onnx_graphsurgeon.ir.tensor import LazyValues, SparseValues
 
 from dlarewrite.errors import ModelError
+from dlarewrite.ir import provenance
 from dlarewrite.ir.types import described, tensor_type
 from dlarewrite.ir.weights import StoredValues, external_bytes
 
@@ -35,7 +36,7 @@ def to_proto(model: Model) -> onnx.ModelProto:
     graph = proto.graph
     written: set[int] = set()
     for node in model.nodes:
-        graph.node.append(_node(model, node))
+        graph.node.append(_node(model, node, proto.ir_version))
         for tensor in model.reads(node):
             _initializer(model, graph, tensor, written)
     for tensor in model.outputs:
@@ -59,10 +60,12 @@ def to_proto(model: Model) -> onnx.ModelProto:
     for entry in proto.opset_import:
         if entry.domain in ("", "ai.onnx"):
             entry.version = model.opset
+    if model.envelope.removed:
+        provenance.write_removed(proto, model.envelope.removed)
     return proto
 
 
-def _node(model: Model, node: gs.Node) -> onnx.NodeProto:
+def _node(model: Model, node: gs.Node, ir_version: int) -> onnx.NodeProto:
     original = model.envelope.protos.get(id(node))
     touched = model.envelope.touched.get(id(node), set())
     proto = onnx.NodeProto(op_type=node.op)
@@ -85,6 +88,9 @@ def _node(model: Model, node: gs.Node) -> onnx.NodeProto:
     for name, value in node.attrs.items():
         if name not in kept:
             proto.attribute.append(_attribute(name, value))
+    made = model.envelope.provenance.get(id(node))
+    if made is not None:
+        provenance.write(proto, made, ir_version)
     return proto
 
 

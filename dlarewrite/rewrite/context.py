@@ -43,6 +43,8 @@ class Context:
         self.settings = settings or Settings()
         self._judge = Judge(target, model.opset)
         self._verdicts: dict[int, tuple[gs.Node, NodeVerdict]] = {}
+        self.memo: dict[Any, Any] = {}
+        """What passes worked out about the graph as it stands; the driver empties it when a rewrite stays."""
 
     @property
     def opset(self) -> int:
@@ -90,6 +92,7 @@ class Context:
 
     def forget_all(self) -> None:
         self._verdicts.clear()
+        self.memo.clear()
 
 
 class _Undo(Exception):  # noqa: N818 - a signal to roll back, not an error

@@ -106,6 +106,7 @@ def _run_rewrites(pass_: Pass[Any], context: Context, edit: Editor, budget: Budg
             refused[id(node)] = result
             continue
         outcome.fired += 1
+        context.memo.clear()
         for fresh in (*result.added.values(), *result.touched.values()):
             if fresh in context.model and id(fresh) not in waiting and is_op(fresh, *pass_.anchors):
                 queue.append(fresh)

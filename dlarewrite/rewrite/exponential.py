@@ -1,13 +1,18 @@
-"""Elu and its kin around t = tanh(r/2), r = relu(-x)/length: e^-r - 1 = -2 t/(1 + t), in which no digits cancel."""
+"""Elu and its kin around t = tanh(r/2), r = relu(-x)/length, and when a form may count on Div or Pow.
+
+e^-r - 1 = -2 t/(1 + t), in which no digits cancel.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx_graphsurgeon as gs
 
 from dlarewrite.ir import view
 from dlarewrite.ir.editor import Editor
+from dlarewrite.rewrite.context import Context
 from dlarewrite.rewrite.emit import scalar
 
 _SELU_ALPHA = 1.67326319217681884765625
@@ -47,3 +52,14 @@ def emit_sum(edit: Editor, x: gs.Tensor, part: gs.Tensor, form: Bend) -> gs.Vari
     if form.right != 1.0:
         right = edit.op("Mul", [right, scalar(edit, form.right, x, "right")])
     return edit.op("Add", [right, left])
+
+
+def doubt(context: Context, op: str, inputs: Sequence[gs.Tensor]) -> str:
+    """Why a form that needs ``op`` (Div or Pow) is not taken by itself: "" where the target has the layer for certain.
+
+    A doubtful layer counts as one on the GPU, and a form of many layers around it would cross more than the one
+    operator that it replaces.
+    """
+    if context.allows(op, inputs):
+        return ""
+    return f"its exact form needs a {op}, which {context.target.name} does not take for certain (option doubtful=true)"

@@ -51,7 +51,8 @@ class Affine:
 class Layer:
     """A layer with constant weights: ``weight`` as ONNX stores it and ``bias`` [out], both float64.
 
-    ``kept`` is the weight tensor as it stands, for rewrites that leave the weights alone.
+    ``kept`` is the weight tensor as it stands, for rewrites that leave the weights alone; ``biased`` says whether the
+    node reads a bias.
     """
 
     op: str
@@ -62,6 +63,7 @@ class Layer:
     out_axis: int
     kept: gs.Tensor
     dtype: np.dtype[Any]
+    biased: bool
 
     @property
     def outputs(self) -> int:
@@ -133,7 +135,9 @@ def layer_of(node: gs.Node | None) -> Layer | str | None:
             attr(node, "beta", 1.0) if gemm else 1
         )
     alpha = float(attr(node, "alpha", 1.0)) if gemm else 1.0
-    return Layer(node.op, weight.astype(np.float64), bias, group, alpha, out_axis, tensor, weight.dtype)
+    return Layer(
+        node.op, weight.astype(np.float64), bias, group, alpha, out_axis, tensor, weight.dtype, added is not None
+    )
 
 
 def statistics(node: gs.Node, opset: int, channels: int) -> Affine | str:
@@ -217,5 +221,5 @@ def recast(
     name = label(like)
     attrs = {k: v for k, v in like.attrs.items() if k != "beta"}
     new_weight = layer.kept if weight is None else edit.constant(weight.astype(layer.dtype), f"{name}.weight")
-    new_bias = edit.constant(bias.astype(layer.dtype), f"{name}.bias")
-    edit.reform(node, layer.op, [source, new_weight, new_bias], attrs, name=like.name)
+    new_bias = edit.constant(bias.astype(layer.dtype), f"{name}.bias") if layer.biased or np.any(bias) else None
+    edit.reform(node, layer.op, [source, new_weight, *([] if new_bias is None else [new_bias])], attrs, name=like.name)

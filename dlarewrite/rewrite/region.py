@@ -17,10 +17,8 @@ from dlarewrite.ir.editor import Editor
 from dlarewrite.ir.model import Model
 from dlarewrite.ir.view import is_constant, is_op, shape
 from dlarewrite.rewrite.carry import MOVES, Carried, Rule
+from dlarewrite.rewrite.context import Context
 from dlarewrite.rewrite.layout import Layout, enter, leave, natural
-
-_LARGEST = 400
-"""Nodes; a region that grows beyond is no island in a convolutional network, and costs time at every anchor."""
 
 _CHANNELS_FIRST = frozenset(
     "Conv ConvTranspose MaxPool AveragePool GlobalAveragePool GlobalMaxPool BatchNormalization InstanceNormalization "
@@ -73,23 +71,33 @@ class Region:
         """How many nodes other than Reshapes and Transposes it holds."""
         return len(self.steps) - self.moves
 
+    @property
+    def rating(self) -> tuple[int, int]:
+        """The more Reshapes and Transposes go, the better; then, the more work is done on carriers."""
+        return self.moves - self.borders, self.work
+
     def holds(self, *ops: str) -> tuple[gs.Node, ...]:
         """Its nodes of these operators, in topological order."""
         return tuple(node for node in self.nodes if is_op(node, *ops))
 
 
-def grow(anchor: gs.Node, model: Model, rules: Mapping[str, Rule]) -> Region | None:
+def grow(anchor: gs.Node, context: Context, rules: Mapping[str, Rule]) -> Region | None:
     """The region around the anchor, or None.
 
-    What comes from outside is taken for NCHW or for NHWC, whichever leaves more Reshapes and Transposes behind.
+    What comes from outside is taken for NCHW or for NHWC, whichever leaves more Reshapes and Transposes behind. Regions are
+    remembered until the graph changes.
     """
-    nodes = _component(anchor, model, rules)
-    if nodes is None:
-        return None
-    ordered = _sorted(nodes, model)
-    guesses = (_carry(anchor, ordered, model, rules, channels_last) for channels_last in (False, True))
-    found = [region for region in guesses if region is not None]
-    return max(found, key=lambda r: (r.moves - r.borders, r.work), default=None)
+    known: dict[int, Region | None] = context.memo.setdefault(("region", id(rules)), {})
+    if id(anchor) not in known:
+        nodes = _component(anchor, context.model, rules)
+        known.update(dict.fromkeys(map(id, (anchor, *nodes))))
+        for channels_last in (False, True):
+            for region in _carry(nodes, context.model, rules, channels_last):
+                for node in region.nodes:
+                    old = known[id(node)]
+                    if old is None or region.rating > old.rating:
+                        known[id(node)] = region
+    return known[id(anchor)]
 
 
 def move(region: Region, edit: Editor) -> None:
@@ -114,22 +122,19 @@ def _movable(node: gs.Node, rules: Mapping[str, Rule]) -> bool:
     return node.op not in _CHANNELS_FIRST or len(forms[0] or ()) != 4
 
 
-def _component(anchor: gs.Node, model: Model, rules: Mapping[str, Rule]) -> list[gs.Node] | None:
-    """The connected movable nodes; None where the anchor is none, or they are too many."""
+def _component(anchor: gs.Node, model: Model, rules: Mapping[str, Rule]) -> list[gs.Node]:
+    """The connected movable nodes in the model's order; empty where the anchor is none."""
     if not _movable(anchor, rules):
-        return None
-    seen: dict[int, gs.Node] = {id(anchor): anchor}
+        return []
+    seen: dict[int, bool] = {id(anchor): True}
     queue = deque([anchor])
     while queue:
-        node = queue.popleft()
-        for near in _neighbours(node):
-            if id(near) in seen or near not in model or not _movable(near, rules):
-                continue
-            seen[id(near)] = near
-            queue.append(near)
-            if len(seen) > _LARGEST:
-                return None
-    return list(seen.values())
+        for near in _neighbours(queue.popleft()):
+            if id(near) not in seen:
+                seen[id(near)] = near in model and _movable(near, rules)
+                if seen[id(near)]:
+                    queue.append(near)
+    return [n for n in model.nodes if seen.get(id(n))]
 
 
 def _neighbours(node: gs.Node) -> Iterable[gs.Node]:
@@ -139,22 +144,13 @@ def _neighbours(node: gs.Node) -> Iterable[gs.Node]:
         yield from tensor.outputs
 
 
-def _sorted(nodes: list[gs.Node], model: Model) -> list[gs.Node]:
-    """In the model's order, so that every anchor of a region sees the same region."""
-    inside = {id(n) for n in nodes}
-    return [n for n in model.nodes if id(n) in inside]
-
-
-def _carry(
-    anchor: gs.Node, ordered: list[gs.Node], model: Model, rules: Mapping[str, Rule], channels_last: bool
-) -> Region | None:
-    """Work layouts out from the top; what is connected to the anchor by carried tensors is the region."""
+def _carry(nodes: list[gs.Node], model: Model, rules: Mapping[str, Rule], channels_last: bool) -> Iterable[Region]:
+    """Work layouts out from the top; what is connected by carried tensors is a region."""
     layouts: dict[int, Layout] = {}
     steps: dict[int, Step] = {}
-    for node in ordered:
+    for node in nodes:
         ins = [None if is_constant(t) or not t.name else _layout(t, layouts, channels_last) for t in node.inputs]
-        variable = [t for t in node.inputs if t.name and not is_constant(t)]
-        if any(_layout(t, layouts, channels_last) is None for t in variable):
+        if any(i is None and t.name and not is_constant(t) for i, t in zip(ins, node.inputs, strict=True)):
             continue
         carried = rules[node.op](node, ins, model.opset)
         if carried is None:
@@ -162,10 +158,16 @@ def _carry(
         layouts.update((id(t), how) for t, how in zip(node.outputs, carried.outputs, strict=True))
         if not _unchanged(node, ins, carried):
             steps[id(node)] = Step(node, carried)
-    kept = _connected(anchor, steps)
-    if not kept:
-        return None
-    chosen = tuple(steps[id(n)] for n in ordered if id(n) in kept)
+    while steps:
+        kept = _connected(next(iter(steps.values())).node, steps)
+        chosen = tuple(step for key, step in steps.items() if key in kept)
+        yield _region(chosen, kept, model, layouts, channels_last)
+        steps = {key: step for key, step in steps.items() if key not in kept}
+
+
+def _region(
+    chosen: tuple[Step, ...], kept: set[int], model: Model, layouts: Mapping[int, Layout], channels_last: bool
+) -> Region:
     entries, exits = _borders(chosen, kept, model, layouts, channels_last)
     inner = sum(not how.identity and not model.is_input(t) for t, how in entries)
     inner += sum(not how.identity and any(id(r) not in kept for r in t.outputs) for t, how in exits)
@@ -187,11 +189,9 @@ def _unchanged(node: gs.Node, ins: list[Layout | None], carried: Carried) -> boo
     return all(i is None or i.identity for i in ins) and all(o.identity for o in carried.outputs) and node.op not in MOVES
 
 
-def _connected(anchor: gs.Node, steps: Mapping[int, Step]) -> set[int]:
-    """The steps that the anchor reaches over tensors that are not their own carriers."""
-    if id(anchor) not in steps:
-        return set()
-    kept, queue = {id(anchor)}, deque([anchor])
+def _connected(first: gs.Node, steps: Mapping[int, Step]) -> set[int]:
+    """The steps that the first one reaches."""
+    kept, queue = {id(first)}, deque([first])
     while queue:
         for near in _neighbours(queue.popleft()):
             if id(near) in steps and id(near) not in kept:

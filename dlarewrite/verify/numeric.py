@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 
 from dlarewrite.errors import ModelError, UsageError
+from dlarewrite.verify.conditioning import Conditioning
 from dlarewrite.verify.cut import CutPair, cut
 from dlarewrite.verify.evidence import Evidence, ranges
 from dlarewrite.verify.failures import CannotRun
@@ -62,6 +63,7 @@ class Prover:
         self._inputs_from = "" if feeds is None else str(feeds) if isinstance(feeds, (str, PathLike)) else inputs_from
         self._shapes, self._threads = dict(shapes or {}), threads
         self._samples: dict[object, list[Sample]] = {}
+        self._conditionings: dict[object, Conditioning] = {}
 
     def prove(
         self,
@@ -99,7 +101,16 @@ class Prover:
         except ModelError as error:
             return replace(blank, reason=f"the rewritten model: {error}")
         found = [restored(sample.outputs, values, changed) for sample, values in zip(samples, outputs, strict=True)]
-        return judge(blank, samples, found, policy)
+        return judge(blank, samples, found, policy, self._conditioning(pair, samples, policy.computed_in))
+
+    def _conditioning(self, pair: CutPair, samples: list[Sample], computed_in: str | None) -> Conditioning:
+        """The same one for the same samples, so that a search for a culprit measures once."""
+        key = (id(samples), computed_in)  # `_samples` keeps every list alive
+        if key not in self._conditionings:
+            self._conditionings[key] = Conditioning(
+                pair.before, self._base_dir, threads=self._threads, computed_in=computed_in
+            )
+        return self._conditionings[key]
 
     def _ready(
         self, after: onnx.ModelProto, directory: Path | None, changed: Mapping[str, IoChange]
@@ -170,6 +181,9 @@ def prove(
     output name, `bound` is the absolute error that a LOSSY rewrite states. `io_changed` names inputs and outputs (as
     the original calls them) that the rewrite changed on purpose; all others keep name, order, dtype and static shape.
     External data of `before` lies in `base_dir`, that of `after` in `after_dir` or else there too.
+
+    Where ROUNDING's own tolerance (no override) fails, the original is run again with weights and inputs moved by one
+    ulp, and an output may differ by twice what that moves it (see `allowance`); the evidence notes it.
 
     A difference is never raised: it is evidence whose `ok` is false. Raises CannotRun where onnxruntime can run no part
     of the models that would prove anything, UsageError for a wrong override or a dimension without a size, ModelError

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from dlarewrite.numerics import Numerics
 
-__all__ = ["EPSILON", "ROUNDING_OF_MAX", "Numerics", "Tolerance", "rounding_of_max", "tolerance"]
+__all__ = ["EPSILON", "LARGEST_ROUNDING", "ROUNDING_OF_MAX", "Numerics", "Tolerance", "rounding_of_max", "tolerance"]
 
 
 ROUNDING_OF_MAX = 1e-5
@@ -34,7 +34,9 @@ EPSILON: Mapping[str, float] = MappingProxyType(
 )
 """Distance from 1.0 to the next number, by numpy dtype name; a dtype that is not here has no rounding."""
 
-_CAP = 1e-2
+LARGEST_ROUNDING = 1e-2
+"""Share of max|reference| that no rounding error of fp16 and longer dtypes may exceed in a proof."""
+
 _CAP_ULPS = 4
 
 
@@ -76,7 +78,7 @@ def rounding_of_max(dtype: str) -> float:
     """
     epsilon = EPSILON[dtype]
     scaled = ROUNDING_OF_MAX * epsilon / EPSILON["float32"]
-    return min(scaled, max(_CAP, _CAP_ULPS * epsilon))
+    return min(scaled, max(LARGEST_ROUNDING, _CAP_ULPS * epsilon))
 
 
 def tolerance(

@@ -23,6 +23,8 @@ class OutputError:
     a share of max|reference|, `max_ulp` the largest distance in units in the last place (0 for integers, strings and
     where nothing could be compared). `where` indexes the worst element, `reason` says why `ok` is false. `nonfinite`
     counts NaN and infinity in the reference, `sample` names the inputs, `constant` that no inputs changed the output.
+    `conditioning` is how far one ulp on weights and inputs moves the original, as a share of max|reference| (integers
+    and booleans: of the elements); None where it was not measured. `tolerance` then says what was judged against.
     """
 
     name: str
@@ -38,6 +40,7 @@ class OutputError:
     nonfinite: int = 0
     sample: str = ""
     constant: bool = False
+    conditioning: float | None = None
 
 
 def compare(reference: Mapping[str, Any], candidate: Mapping[str, Any], tolerances: Tolerances) -> list[OutputError]:

@@ -33,6 +33,15 @@ class Policy:
             return tolerance(self.numerics, dtype, bound=self.bound, computed_in=self.computed_in)
         return Tolerance(atol=atol or 0.0, rtol_of_max=rtol or 0.0)
 
+    def conditioned(self, output: str) -> bool:
+        """Whether the original's measured conditioning may explain a difference in `output`.
+
+        Only ROUNDING changes how values round; and a tolerance that the user gave is the user's to judge by.
+        """
+        given = (self.atol, self.rtol)
+        overridden = any(o is not None and (not isinstance(o, Mapping) or output in o) for o in given)
+        return self.numerics is Numerics.ROUNDING and not overridden
+
     def check_names(self, outputs: Iterable[str]) -> None:
         """Raise UsageError where an override names an output that the model lacks, or is not a positive number."""
         known = list(outputs)
