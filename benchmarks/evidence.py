@@ -1,6 +1,6 @@
 """What verdicts rest on: ``python -m benchmarks.evidence FOLDER [--target T] [--precision fp16|int8]``.
 
-For every ``*.onnx`` below FOLDER the nodes are judged as they are. A verdict rests on its weakest deciding finding, or on
+For every ``*.onnx`` below FOLDER the nodes are judged as they are. A verdict rests on its deciding finding, or on
 documentation where nothing speaks against the node. Printed are nodes and MACs per evidence, verdicts, the number of
 unknown nodes over float tensors, crashes, and the ten inferred rules that decide most work (MACs, then activations).
 """
@@ -102,7 +102,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{evidence:20}{count:>10}{100 * count / total:>7.1f}%{found['macs'][evidence] / 1e9:>12.2f}")
     print("\nInferred rules that decide most work")
     for row in found["inferred_rules"]:
-        print(f"  {row['rule']:18}{row['macs'] / 1e9:>10.3f} GMACs{row['elements'] / 1e6:>10.2f} M elements{row['nodes']:>8} nodes")
+        print(
+            f"  {row['rule']:18}{row['macs'] / 1e9:>10.3f} GMACs{row['elements'] / 1e6:>10.2f} M elements{row['nodes']:>8} nodes"
+        )
     for kind in ("unknown_float", "problems"):
         for line in found[kind]:
             print(f"{kind}: {line}")

@@ -67,7 +67,9 @@ def main(arguments: list[str] | None = None) -> int:
         for row in rows:
             each = 1e6 * (row["check"] + row["optimize"]) / row["nodes"]
             cells = "".join(f"{row[s]:>11.2f}s" for s in steps)
-            print(f"{row['nodes']:>8}{cells}{each:>10.0f}{row['rewrites']:>10}  {row['gpu_before']} -> {row['gpu_after']}")
+            print(
+                f"{row['nodes']:>8}{cells}{each:>10.0f}{row['rewrites']:>10}  {row['gpu_before']} -> {row['gpu_after']}"
+            )
         print("growth  " + "".join(f"{growth[s]:>12.2f}" for s in steps) + "  (1.00 is linear)")
     return int(last["check"] + last["optimize"] > 60)
 

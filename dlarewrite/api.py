@@ -27,6 +27,7 @@ from dlarewrite.rewrite import (
     sampling,
     spatial,
     windows,
+    wiring,
 )
 from dlarewrite.rewrite.carry import EXACT_RULES
 from dlarewrite.rewrite.carry_matrix import MATRIX_RULES, is_product

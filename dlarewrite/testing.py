@@ -2,8 +2,8 @@
 
 A golden case is a text file: a model in ONNX's text syntax, a line ``-----``, and either the graph that the pass
 leaves (as :func:`dlarewrite.ir.text.render` prints it) or ``= refuses REASON``. Lines before the model that start
-with ``#`` are comments; ``# target: NAME``, ``# precision: int8``, ``# options: a=1`` and ``# shape: NAME:1x3`` set what the pass runs with. A
-float value that the graph declares (``<float[4,3,3,3] w>``) and nothing produces is a weight with seeded values.
+with ``#`` are comments; ``# target: NAME``, ``# precision: int8``, ``# options: a=1`` and ``# shape: NAME:1x3`` set
+what the pass runs with. A float value that the graph declares (``<float[4,3,3,3] w>``) and nothing produces is a weight with seeded values.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ CATALOGUE = Catalogue(
         PassRef("global-max-pool", "dlarewrite_passes.global_max_pool:GlobalMaxPool"),
         PassRef("reduce-channel", "dlarewrite_passes.reduce_channel:ReduceChannel"),
         PassRef("reduce-sum", "dlarewrite_passes.reduce_sum:ReduceSum"),
+        PassRef("stack-sum", "dlarewrite_passes.stack_sum:StackSum"),
         PassRef("cumsum", "dlarewrite_passes.cumsum:CumSum"),
         PassRef("pool-pads", "dlarewrite_passes.pool_pads:PoolPads"),
         PassRef("pool-window", "dlarewrite_passes.pool_window:PoolWindow"),
@@ -82,5 +83,6 @@ CATALOGUE = Catalogue(
         PassRef("slice-steps", "dlarewrite_passes.slice_steps:SliceSteps"),
         PassRef("tile-expand", "dlarewrite_passes.tile_expand:TileExpand"),
         PassRef("pad-explicit", "dlarewrite_passes.pad_explicit:PadExplicit"),
+        PassRef("channel-shuffle", "dlarewrite_passes.channel_shuffle:ChannelShuffle"),
     ),
 )

@@ -50,8 +50,8 @@ class Band:
 
     @property
     def work(self) -> int:
-        """Elements written along the axis: repeated, read, weighted and added."""
-        read = self.out if self.stride > 1 or self.window > 1 else 0
+        """Operations along the axis: elements repeated, read through the window, weighted and added."""
+        read = self.out * self.window if self.stride > 1 or self.window > 1 else 0
         return (len(self.terms) + 1) * (self.factor * self.size + read) + 2 * len(self.terms) * self.out
 
 

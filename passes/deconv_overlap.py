@@ -54,9 +54,8 @@ class DeconvOverlap(Pass[Phases]):
             return None
         x, plain = node.inputs[0], found.undilated()
         out, strides = view.shape(node.outputs[0]), plain.strides
-        if out is None or len(out) != 4 or plain.kernel == strides:
-            return None
-        if deconv.takes(context, x, found.maps, plain.kernel, strides):
+        kernel = plain.widened().kernel
+        if out is None or len(out) != 4 or kernel == strides or deconv.takes(context, x, found.maps, kernel, strides):
             return None
         if not deconv.takes(context, x, found.maps, strides, strides):
             return None

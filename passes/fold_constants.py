@@ -42,7 +42,7 @@ class FoldConstants(GraphPass):
     max_bytes: int = 64 * 2**20
 
     def run(self, context: Context, edit: Editor) -> list[Refusal]:
-        with edit.rewrite(self.name):
+        with edit.rewrite(self.name, detail="types and shapes inferred"):
             values = shapes.propagate(context.model, edit)
         found = constants.find(context.model, values, self.max_bytes)
         for node in found.nodes.values():

@@ -41,7 +41,7 @@ class FreezeShapes(GraphPass):
 
     def run(self, context: Context, edit: Editor) -> list[Refusal]:
         wanted = _wanted(context)
-        with edit.rewrite(self.name) as group:
+        with edit.rewrite(self.name, detail="types and shapes inferred") as group:
             for tensor in context.model.inputs:
                 if tensor.name in wanted:
                     edit.describe(tensor, tensor.dtype, wanted[tensor.name])

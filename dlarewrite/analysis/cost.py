@@ -37,7 +37,7 @@ def macs(node: gs.Node) -> int:
         return math.prod(result) * first[-1] if first and result is not None else 0
     if node.op in _RECURRENT:
         data, weight = shape(input_at(node, 0)), shape(input_at(node, 1))
-        hidden = attr(node, "hidden_size", 0)
+        hidden = int(attr(node, "hidden_size", 0))
         if not data or not weight or not hidden:
             return 0
         steps, batch, features = data

@@ -50,8 +50,8 @@ def build(
 ) -> None:
     """Build a TensorRT engine of MODEL with its DLA regions placed on one core.
 
-    The optimised model, the plan and a trtexec script are written beside the engine first. Without TensorRT or a DLA the
-    command ends there, says so, and exits 5; with --emit trtexec that is all that is wanted.
+    The optimised model, the plan and a trtexec script are written beside the engine first. Without TensorRT or a DLA
+    the command ends there, says so, and exits 5; with --emit trtexec that is all that is wanted.
     """
     from dlarewrite import compiler
     from dlarewrite.build import prepare, tensorrt

@@ -18,7 +18,9 @@ from dlarewrite.cli.extensions import find_plugins
 @operand("model")
 @click.option("-o", "--output", type=FILE, help="Write the plan here (YAML) instead of stdout.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON instead of YAML.")
-@click.option("--min-island-macs", type=click.IntRange(min=0), default=0, show_default=True, help="Drop smaller islands.")
+@click.option(
+    "--min-island-macs", type=click.IntRange(min=0), default=0, show_default=True, help="Drop smaller islands."
+)
 @click.option("--max-loadables", type=click.IntRange(min=1), help="Keep only the largest N; default: the target's cap.")
 @options.target
 @options.shape
@@ -37,18 +39,16 @@ def plan(
     find_plugins(console, given.get("plugin") or ())
     chosen = options.collect(model, given)
     with console.working("plan") as tell:
-        found = compiler.plan(
-            model, chosen, watch=tell, min_macs=min_island_macs, max_loadables=max_loadables
-        )
+        found = compiler.plan(model, chosen, watch=tell, min_macs=min_island_macs, max_loadables=max_loadables)
     text = json.dumps(found.to_dict(), indent=2) + "\n" if as_json else found.dump()
     if output is not None:
         with atomic(output) as file:
             file.write(text.encode())
         text = ""
-    total = sum(r.macs for r in found.regions)
+    total, crossed = sum(r.macs for r in found.regions), sum(found.crossings.values())
     summary = (
         f"{len(found.regions)} DLA regions with {len(found.dla_nodes)} nodes and {total:,} MACs, "
-        f"{len(found.gpu)} nodes on the GPU, {len(found.crossings)} crossings of {sum(found.crossings.values()):,} bytes"
+        f"{len(found.gpu)} nodes on the GPU, {len(found.crossings)} crossings of {crossed:,} bytes"
     )
     if text:
         console.info(summary)

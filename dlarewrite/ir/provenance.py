@@ -2,8 +2,8 @@
 
 On a node: ``dlarewrite.pass`` (the passes that made it, the last one last) and ``dlarewrite.from`` (the node of the
 original model that it stands for) as ``metadata_props``. NodeProto has those from IR version 10; in older models the
-same two lines are appended to the node's ``doc_string``, which every version has. On the model, whose ``metadata_props``
-are as old as ONNX: ``dlarewrite.removed``, a JSON object of pass -> labels of the original nodes that it removed.
+same two lines are appended to the node's ``doc_string``, which every version has. On the model, whose metadata are as
+old as ONNX: ``dlarewrite.removed``, a JSON object of pass -> labels of the original nodes that it removed.
 """
 
 from __future__ import annotations

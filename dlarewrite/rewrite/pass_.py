@@ -100,6 +100,6 @@ class GraphPass(AnyPass):
 
 def options(pass_class: type[AnyPass]) -> dict[str, Any]:
     """Option names and defaults of a pass, from its dataclass fields."""
-    if not dataclasses.is_dataclass(pass_class):
-        return {}
-    return {f.name: f.default for f in dataclasses.fields(pass_class)}
+    declared: dict[str, dataclasses.Field[Any]] = getattr(pass_class, "__dataclass_fields__", {})
+    real = {f.name for f in dataclasses.fields(pass_class)} if declared else set()  # type: ignore[arg-type]
+    return {name: field.default for name, field in declared.items() if name in real}

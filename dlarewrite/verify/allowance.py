@@ -22,8 +22,8 @@ from dlarewrite.verify.reference import Sample
 CONDITIONING_FACTOR = 2.0
 """Allowed difference as a multiple of the original's movement.
 
-Two orders of evaluation each round every accumulated value by about one ulp, independently of each other and of the
-exact result; the jitter moves each factor by one ulp of its own. Their difference is twice that where they disagree.
+Rounding in two orders of evaluation leaves each of them about one ulp of every accumulated value from the exact result,
+so they may lie two such errors apart; the jitter moves each factor by one ulp and measures one of them.
 """
 
 LARGEST_FLIPPED = 0.1
@@ -54,11 +54,10 @@ def allow(
     rows, notes = [], [conditioning.note] if conditioning.note else []
     for sample, values, row, names in zip(samples, candidate, compared, chosen, strict=True):
         of = moved.get(sample.label, {})
-        pairs = {name: (_arrays(sample.outputs)[name], _arrays(values)[name]) for name in names if name in of}
+        old, new = _arrays(sample.outputs), _arrays(values)
+        pairs = {name: (old[name], new[name]) for name in names if name in of}
         rows.append([_one(e, *pairs[e.name], of[e.name]) if e.name in pairs else e for e in row])
-        notes += [
-            _note(new, old, sample.label) for old, new in zip(row, rows[-1], strict=True) if new.ok and not old.ok
-        ]
+        notes += [_note(b, a, sample.label) for a, b in zip(row, rows[-1], strict=True) if b.ok and not a.ok]
     return _proving(samples, rows), notes
 
 
@@ -76,8 +75,8 @@ def _one(error: OutputError, old: NDArray[Any], new: NDArray[Any], moved: float)
         return error
     if error.dtype not in EPSILON:
         return _whole(error, old, new, moved)
-    finite = np.abs(old[np.isfinite(old)].astype(np.float64))
-    largest = float(finite.max(initial=0.0))
+    wide = old.astype(np.float64)
+    largest = float(np.abs(wide[np.isfinite(wide)]).max(initial=0.0))
     if not largest:
         return error
     share = moved / largest

@@ -66,7 +66,7 @@ class Conditioning:
         try:
             moved = jittered_model(self._model, self._base_dir, draw, self._finest)
             session = Session(moved, threads=self._threads)
-        except (ModelError, OSError, ValueError, RuntimeError) as error:
+        except (ModelError, OSError, ValueError, RuntimeError, MemoryError, onnx.checker.ValidationError) as error:
             self.note = f"conditioning not measured: {error}"
             return
         for sample in samples:

@@ -15,20 +15,19 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
 from dlarewrite.verify.numerics import EPSILON
-from dlarewrite.verify.shell import all_nodes, copy_without_initializers
+from dlarewrite.verify.shell import all_nodes, copy_without_initializers, is_external
 
 _CHUNK = 1 << 20
 _RESIZING = frozenset({"Resize", "Upsample"})
 _MOVED = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE})
-_ITEM_BYTES = 8
 
 
 def weight_bytes(model: onnx.ModelProto) -> int:
-    """An upper bound on the bytes of all initializers, wherever they lie."""
-    return sum(max(prod(t.dims) * _ITEM_BYTES if t.external_data else 0, t.ByteSize()) for t in model.graph.initializer)
+    """Bytes of all initializers, wherever they lie."""
+    return sum(_external_bytes(t) if is_external(t) else t.ByteSize() for t in model.graph.initializer)
 
 
 def jittered_model(model: onnx.ModelProto, base_dir: Path | None, draw: int, finest: float) -> onnx.ModelProto:
@@ -41,17 +40,16 @@ def jittered_model(model: onnx.ModelProto, base_dir: Path | None, draw: int, fin
     folder = str(base_dir) if base_dir is not None else ""
     copy = copy_without_initializers(model)
     for tensor in model.graph.initializer:
-        if tensor.name not in sizes and _moves(tensor):
-            array = numpy_helper.to_array(tensor, folder)
-            copy.graph.initializer.append(_moved(array, tensor.name, draw, finest))
-            continue
-        copy.graph.initializer.append(tensor)
-        if tensor.external_data:
-            onnx.external_data_helper.load_external_data_for_tensor(copy.graph.initializer[-1], folder)
-            copy.graph.initializer[-1].data_location = TensorProto.DEFAULT
-            del copy.graph.initializer[-1].external_data[:]
+        kept = copy.graph.initializer.add()
+        kept.CopyFrom(tensor)
+        if is_external(kept):
+            external_data_helper.load_external_data_for_tensor(kept, folder)
+            kept.data_location = TensorProto.DEFAULT
+            del kept.external_data[:]
+        if tensor.name not in sizes and _moves(kept):
+            kept.CopyFrom(_moved(numpy_helper.to_array(kept), tensor.name, draw, finest))
     for node, tensor in _constants(copy.graph):
-        if node.output[0] not in sizes and _moves(tensor) and not tensor.external_data:
+        if node.output[0] not in sizes and _moves(tensor) and not is_external(tensor):
             tensor.CopyFrom(_moved(numpy_helper.to_array(tensor), node.output[0], draw, finest))
     return copy
 
@@ -79,11 +77,16 @@ def jittered(array: NDArray[Any], rng: np.random.Generator, finest: float) -> ND
             signs = rng.integers(0, 2, piece.size, dtype=np.int8) * 2.0 - 1.0
             stepped = (piece.astype(np.float64) * (1.0 + signs * epsilon)).astype(piece.dtype)
             np.copyto(piece, stepped, where=np.isfinite(stepped))
-    return moved.reshape(array.shape)
+    shaped: NDArray[Any] = moved.reshape(array.shape)
+    return shaped
 
 
 def _pieces(flat: NDArray[Any]) -> Iterator[NDArray[Any]]:
     return (flat[start : start + _CHUNK] for start in range(0, flat.size, _CHUNK))
+
+
+def _external_bytes(tensor: TensorProto) -> int:
+    return int(prod(tensor.dims)) * int(helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
 
 
 def _moves(tensor: TensorProto) -> bool:
@@ -96,9 +99,13 @@ def _moved(array: NDArray[Any], name: str, draw: int, finest: float) -> TensorPr
 
 def _value(value: Any, name: str, draw: int, finest: float) -> Any:
     array = np.asarray(value)
-    if array.dtype.kind != "f" or all(bool((piece == np.rint(piece)).all()) for piece in _pieces(array.reshape(-1))):
+    if array.dtype.kind != "f" or _whole(array):
         return value
     return jittered(array, np.random.default_rng([draw, zlib.crc32(name.encode())]), finest)
+
+
+def _whole(array: NDArray[Any]) -> bool:
+    return all(bool((piece == np.rint(piece)).all()) for piece in _pieces(array.reshape(-1)))
 
 
 def _constants(graph: onnx.GraphProto) -> Iterator[tuple[onnx.NodeProto, TensorProto]]:

@@ -1,4 +1,4 @@
-"""Every pass is in the catalogue, has its headings, its cases, its documents; every cure is a pass or is known to be none."""
+"""Every pass is in the catalogue, with headings and cases; every cure that a rule names is a pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The support matrix as the generated page prints it, reproduced by the judge and by ``list support`` for every target."""
+"""The support matrix as the generated page prints it, reproduced by the judge and by ``list support``."""
 
 from __future__ import annotations
 

@@ -1,0 +1,171 @@
+"""Channels as wires: which channel of which tensor each channel of an NCHW tensor is, through everything that only moves channels.
+
+Concat, Split, Slice and Gather along C, and chains of Reshapes and Transposes that shuffle channels, compute nothing. A
+tensor behind them is a list of wires; what reads it can often take the wires in another order (a convolution permutes its
+weights), so that most of the movement is not needed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnx_graphsurgeon as gs
+
+from dlarewrite.ir.model import Model
+from dlarewrite.ir.view import attr, axis, constant_value, input_at, ints, is_constant, is_op, producer, shape
+from dlarewrite.rewrite import forms
+
+Ints = npt.NDArray[np.int64]
+
+_LARGEST = 1 << 23
+"""Elements of a tensor whose indices are followed through a chain."""
+
+_STEPS = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten")
+_CHOICES = ("Gather", "Split", "Slice")
+
+
+@dataclass(frozen=True)
+class Wires:
+    """Channel i is channel ``channels[i]`` of source ``sources[i]``; sources are numbered by whoever uses them."""
+
+    sources: Ints
+    channels: Ints
+
+    def __len__(self) -> int:
+        return len(self.channels)
+
+    def pick(self, rows: Ints) -> Wires:
+        return Wires(self.sources[rows], self.channels[rows])
+
+    def runs(self) -> list[tuple[int, int, int]]:
+        """(source, first, end) of each longest range of consecutive channels of one source, in order."""
+        if not len(self):
+            return []
+        breaks = np.flatnonzero((np.diff(self.sources) != 0) | (np.diff(self.channels) != 1)) + 1
+        edges = [0, *breaks.tolist(), len(self)]
+        return [
+            (int(self.sources[a]), int(self.channels[a]), int(self.channels[a]) + b - a)
+            for a, b in zip(edges[:-1], edges[1:], strict=True)
+        ]
+
+    def sorting(self, group: int = 1) -> Ints:
+        """The order that sorts the wires within each of ``group`` equal parts: the fewest runs."""
+        size = len(self) // group
+        keys = np.arange(len(self)) // size
+        return np.lexsort((self.channels, self.sources, keys)).astype(np.int64)
+
+
+def joined(parts: Sequence[Wires]) -> Wires:
+    """The wires of a Concat."""
+    return Wires(np.concatenate([p.sources for p in parts]), np.concatenate([p.channels for p in parts]))
+
+
+@dataclass(frozen=True)
+class Shuffle:
+    """Nodes that only choose and reorder the channels of ``x``: each end is a tensor and the channels of x that it holds."""
+
+    x: gs.Tensor
+    nodes: tuple[gs.Node, ...]
+    ends: tuple[tuple[gs.Tensor, Ints], ...]
+
+
+def chosen(node: gs.Node, opset: int) -> list[Ints] | None:
+    """The channels that each output of a Split, Slice or Gather along C of an NCHW tensor takes; None for anything else."""
+    form = shape(input_at(node, 0))
+    if form is None or len(form) != 4 or is_constant(input_at(node, 0)):
+        return None
+    every = np.arange(form[1])
+    if is_op(node, "Split") and axis(int(attr(node, "axis", 0)), 4) == 1:
+        sizes = [(shape(t) or (0, 0))[1] for t in node.outputs]
+        return np.split(every, np.cumsum(sizes)[:-1]) if sum(sizes) == form[1] else None
+    if is_op(node, "Gather") and axis(int(attr(node, "axis", 0)), 4) == 1:
+        held = constant_value(input_at(node, 1))
+        return [every[held.astype(np.int64)]] if held is not None and held.ndim == 1 else None
+    if is_op(node, "Slice"):
+        cuts = forms.read_slice(node, opset)
+        return [every[cuts[1]]] if cuts is not None and set(cuts) == {1} else None
+    return None
+
+
+def read_shuffle(first: gs.Node, model: Model) -> Shuffle | None:
+    """The shuffle that starts with a Reshape of an NCHW tensor, or None.
+
+    Every path from the Reshape has to come back to an NCHW tensor with the same N, H and W whose channels are channels of
+    the input; nothing on the way may be read by anything else.
+    """
+    form = shape(input_at(first, 0))
+    if not is_op(first, "Reshape") or form is None or len(form) != 4 or math.prod(form) > _LARGEST or 0 in form:
+        return None
+    if is_constant(first.inputs[0]):
+        return None
+    nodes: list[gs.Node] = []
+    ends: list[tuple[gs.Tensor, Ints]] = []
+    places = np.arange(math.prod(form), dtype=np.int32).reshape(form)
+    work: list[tuple[gs.Node, npt.NDArray[np.int32]]] = [(first, places)]
+    while work:
+        node, held = work.pop()
+        made = _follow(node, held, model.opset)
+        if made is None:
+            return None
+        nodes.append(node)
+        for tensor, values in zip(node.outputs, made, strict=True):
+            channels = _channels(values, form) if len(nodes) > 1 else None
+            if channels is not None:
+                ends.append((tensor, channels))
+            elif model.is_pinned(tensor) or not tensor.outputs or len(nodes) > 12:
+                return None
+            else:
+                work.extend((reader, values) for reader in {id(r): r for r in tensor.outputs}.values())
+    return Shuffle(first.inputs[0], tuple(nodes), tuple(ends))
+
+
+def _follow(node: gs.Node, held: npt.NDArray[np.int32], opset: int) -> list[npt.NDArray[np.int32]] | None:
+    """The indices behind one node of the chain, or None where it is no node of a chain."""
+    forms_ = [shape(t) for t in node.outputs]
+    if not is_op(node, *_STEPS, *_CHOICES) or any(f is None for f in forms_):
+        return None
+    form = forms_[0] or ()
+    if is_op(node, "Transpose"):
+        return [held.transpose(ints(node, "perm", tuple(range(held.ndim))[::-1]))]
+    if is_op(node, *_STEPS):
+        return [held.reshape(form)] if math.prod(form) == held.size else None
+    where = axis(int(attr(node, "axis", 0)), held.ndim)
+    if is_op(node, "Split"):
+        sizes = [(f or ())[where] for f in forms_]
+        return np.split(held, np.cumsum(sizes)[:-1], axis=where) if sum(sizes) == held.shape[where] else None
+    if is_op(node, "Gather"):
+        indices = constant_value(input_at(node, 1))
+        return [held.take(indices.astype(np.int64), axis=where)] if indices is not None and indices.ndim < 2 else None
+    cuts = forms.read_slice(node, opset)
+    return [held[tuple(cuts.get(a, slice(None)) for a in range(held.ndim))]] if cuts is not None else None
+
+
+def _channels(values: npt.NDArray[np.int32], form: tuple[int, ...]) -> Ints | None:
+    """Which channels of the input these are, where they are whole channels of it."""
+    if values.ndim != 4 or values.shape[0] != form[0] or values.shape[2:] != form[2:]:
+        return None
+    plane = form[2] * form[3]
+    channels = (values[0, :, 0, 0] // plane).astype(np.int64)
+    wanted = np.arange(math.prod(form), dtype=np.int32).reshape(form)[:, channels]
+    return channels if np.array_equal(values, wanted) else None
+
+
+def upstream(tensor: gs.Tensor, numbers: dict[int, int], sources: list[gs.Tensor | None], opset: int) -> Wires:
+    """The wires of a tensor, followed up through Concat, Split, Slice and Gather along C; new sources are numbered."""
+    maker = producer(tensor)
+    if maker is not None and is_op(maker, "Concat") and not any(is_constant(t) for t in maker.inputs):
+        if len(shape(tensor) or ()) == 4 and axis(int(attr(maker, "axis", 1)), 4) == 1:
+            return joined([upstream(t, numbers, sources, opset) for t in maker.inputs])
+    rows = chosen(maker, opset) if maker is not None else None
+    if maker is not None and rows is not None:
+        place = next(i for i, t in enumerate(maker.outputs) if t is tensor)
+        return upstream(maker.inputs[0], numbers, sources, opset).pick(rows[place])
+    if id(tensor) not in numbers:
+        numbers[id(tensor)] = len(sources)
+        sources.append(tensor)
+    count = (shape(tensor) or (1, 1))[1]
+    return Wires(np.full(count, numbers[id(tensor)]), np.arange(count))

@@ -1,0 +1,265 @@
+"""Channel shuffles are worked into the weights of what reads them.
+
+What it does: a Reshape, Transpose, Reshape that reorders channels (with the Splits, Slices, Gathers and Concats along C that
+    stand behind it) becomes a list of wires. A Conv takes its wires sorted, as a few Slices and a Concat or none at
+    all, with the columns of its weights in the same order; operators that work channel by channel (activations,
+    depthwise Convs, BatchNormalization, pools) hand the order on; anything else gets its channels as they were.
+Law: a convolution sums over its input channels, so their order is the order of its weights; moving channels computes nothing.
+Numerics: ROUNDING - the sums over the channels run in another order.
+Scales: a slice or concatenation of channels inherits the scale of the tensors that it is taken from.
+Fires: where a shuffle is refused or doubted, all shapes are static, and its inner tensors are read by nobody else.
+Refuses: a shuffle whose inner tensors are graph outputs or read otherwise is none.
+Source: SHUF-4D, SHUF-NEIGH, GEN-RANK; the channel shuffle of ShuffleNet, IGCV and MENet.
+Example: Concat, shuffle by 2, Split, Conv on the second half -> Slices of the Concat's inputs, Concat, Conv
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, emit, forms, view, wiring
+
+_PLAIN = frozenset(
+    "Relu LeakyRelu Sigmoid Tanh Clip HardSigmoid HardSwish Elu Softplus Abs MaxPool AveragePool GlobalAveragePool "
+    "GlobalMaxPool".split()
+)
+_CONSTANT_BESIDE = frozenset(("Add", "Sub", "Mul", "Div", "PRelu"))
+
+
+@dataclass(frozen=True)
+class Step:
+    """Input ``index`` of ``node`` is read as ``wires``, its channels in the order ``order``.
+
+    ``made`` is the number of the source that the result becomes, in that order; None where the result is as it was.
+    """
+
+    node: Node
+    index: int
+    wires: wiring.Wires
+    order: wiring.Ints
+    made: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``sources`` by number (None: made by a step), steps in order, graph outputs that are wires."""
+
+    sources: tuple[Tensor | None, ...]
+    steps: tuple[Step, ...]
+    outputs: tuple[tuple[Tensor, wiring.Wires], ...]
+    most: int
+
+
+@dataclass(frozen=True)
+class ChannelShuffle(Pass[Plan]):
+    """Channel shuffles -> the order of weights, Slices and Concats, or one-hot 1x1 Convs."""
+
+    max_slices: int = 16
+
+    name: ClassVar[str] = "channel-shuffle"
+    numerics: ClassVar[Numerics] = Numerics.ROUNDING
+    anchors: ClassVar[tuple[str, ...]] = ("Reshape",)
+
+    def match(self, node: Node, context: Context) -> Match[Plan] | Refusal | None:
+        shuffle = wiring.read_shuffle(node, context.model)
+        if shuffle is None or not view.is_float(shuffle.x):
+            return None
+        trace = _Trace(context)
+        trace.enter(shuffle)
+        trace.run()
+        most = self.max_slices if forms.takes_slices(context, shuffle.x) else 0
+        plan = Plan(tuple(trace.sources), tuple(trace.steps), tuple(trace.outputs), most)
+        return Match(tuple(trace.nodes), plan, f"{len(plan.steps)} readers take their channels in another order")
+
+    def apply(self, match: Match[Plan], edit: Editor) -> None:
+        plan = match.facts
+        maker = _Maker(edit, dict(enumerate(plan.sources)), plan.most)
+        for step in plan.steps:
+            x = maker.tensor(step.wires.pick(step.order))
+            if np.array_equal(step.order, np.arange(len(step.order))):
+                edit.set_input(step.node, step.index, x)
+                if step.made is not None:
+                    maker.sources[step.made] = step.node.outputs[0]
+                continue
+            made = _reordered(edit, step, x)
+            if step.made is None:
+                edit.replace_uses(step.node.outputs[0], made)
+            else:
+                maker.sources[step.made] = made
+        for tensor, wires in plan.outputs:
+            edit.replace_uses(tensor, maker.tensor(wires))
+
+
+class _Trace:
+    """Follows wires downwards from a shuffle; collects what has to be done."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.sources: list[Tensor | None] = []
+        self.numbers: dict[int, int] = {}
+        self.wires: dict[int, wiring.Wires] = {}
+        self.nodes: list[Node] = []
+        self.steps: list[Step] = []
+        self.outputs: list[tuple[Tensor, wiring.Wires]] = []
+
+    def enter(self, shuffle: wiring.Shuffle) -> None:
+        base = self.of(shuffle.x)
+        self.nodes.extend(shuffle.nodes)
+        for tensor, channels in shuffle.ends:
+            self.put(tensor, base.pick(channels))
+
+    def of(self, tensor: Tensor) -> wiring.Wires:
+        """The wires of a tensor, whether they were followed already or begin above."""
+        known = self.wires.get(id(tensor))
+        return known or wiring.upstream(tensor, self.numbers, self.sources, self.context.opset)
+
+    def put(self, tensor: Tensor, wires: wiring.Wires) -> None:
+        self.wires[id(tensor)] = wires
+        if self.context.model.is_pinned(tensor):
+            self.outputs.append((tensor, wires))
+
+    def run(self) -> None:
+        done = {id(n) for n in self.nodes}
+        for node in self.context.model.nodes:
+            read = [i for i, t in enumerate(node.inputs) if id(t) in self.wires]
+            if read and id(node) not in done and not self.moves(node):
+                done.update(id(n) for n in self.nodes)
+                self.reads(node, read)
+
+    def moves(self, node: Node) -> bool:
+        """Whether the node only moves channels: then its results are wires too."""
+        if view.is_op(node, "Concat") and view.axis(int(view.attr(node, "axis", 1)), 4) == 1:
+            if not any(view.is_constant(t) for t in node.inputs):
+                self.nodes.append(node)
+                self.put(node.outputs[0], wiring.joined([self.of(t) for t in node.inputs]))
+                return True
+        rows = wiring.chosen(node, self.context.opset)
+        if rows is not None:
+            self.nodes.append(node)
+            for tensor, channels in zip(node.outputs, rows, strict=True):
+                self.put(tensor, self.of(node.inputs[0]).pick(channels))
+            return True
+        shuffle = wiring.read_shuffle(node, self.context.model)
+        if shuffle is not None:
+            self.enter(shuffle)
+        return shuffle is not None
+
+    def reads(self, node: Node, read: list[int]) -> None:
+        """A step for each wired input: sorted where the node can take it, else as it was."""
+        self.nodes.append(node)
+        first, wires = read[0], self.wires[id(node.inputs[read[0]])]
+        plain = np.arange(len(wires))
+        group = _columns(node)
+        if len(read) == 1 and first == 0 and group:
+            self.steps.append(Step(node, 0, wires, wires.sorting(group)))
+        elif len(read) == 1 and _channelwise(node, first) and len(wires.runs()) > 1:
+            order = wires.sorting()
+            self.sources.append(None)
+            number = len(self.sources) - 1
+            self.steps.append(Step(node, first, wires, order, number))
+            self.put(node.outputs[0], wiring.Wires(np.full(len(order), number), np.argsort(order)))
+        else:
+            self.steps.extend(Step(node, i, self.wires[id(node.inputs[i])], np.arange(len(plain))) for i in read)
+
+
+def _columns(node: Node) -> int:
+    """The groups of a Conv whose weights' columns may be reordered within each; 0 for anything else."""
+    form = view.shape(view.input_at(node, 1))
+    group = int(view.attr(node, "group", 1))
+    dense = view.is_op(node, "Conv") and view.is_constant(view.input_at(node, 1)) and form is not None and form[1] > 1
+    return group if dense else 0
+
+
+def _channelwise(node: Node, index: int) -> bool:
+    """Whether channel c of the result depends on channel c of the input alone, and its constants can be reordered."""
+    if len(node.outputs) != 1:
+        return False
+    others = [t for i, t in enumerate(node.inputs) if i != index and t.name]
+    if not all(view.is_constant(t) for t in others):
+        return False
+    if view.is_op(node, *_PLAIN) or view.is_op(node, "BatchNormalization"):
+        return index == 0
+    if view.is_op(node, "Conv"):
+        return int(view.attr(node, "group", 1)) == (view.shape(node.outputs[0]) or (0, 0))[1]
+    forms_ = [view.shape(t) or () for t in others]
+    return view.is_op(node, *_CONSTANT_BESIDE) and all(len(f) == 0 or f == (1,) or _per_channel(f) for f in forms_)
+
+
+def _per_channel(form: tuple[int, ...]) -> bool:
+    return len(form) in (3, 4) and form[-2:] == (1, 1) and form[:-3] in ((), (1,))
+
+
+class _Maker:
+    """Makes tensors from wires; Slices that were made once are read again."""
+
+    def __init__(self, edit: Editor, sources: dict[int, Tensor | None], most: int) -> None:
+        self.edit = edit
+        self.sources = sources
+        self.most = most
+        self.cuts: dict[tuple[int, int, int], Tensor] = {}
+
+    def tensor(self, wires: wiring.Wires) -> Tensor:
+        runs = wires.runs()
+        if len(runs) > max(self.most, 1) or (not self.most and any(not self.whole(run) for run in runs)):
+            return self.picked(wires)
+        return self.joined([self.cut(run) for run in runs])
+
+    def whole(self, run: tuple[int, int, int]) -> bool:
+        return (run[1], run[2]) == (0, (view.shape(self.sources[run[0]]) or (0, 0))[1])
+
+    def cut(self, run: tuple[int, int, int]) -> Tensor:
+        number, first, end = run
+        source = self.sources[number]
+        if source is None:
+            raise ValueError("a source is used before it is made")
+        if self.whole(run):
+            return source
+        if run not in self.cuts:
+            self.cuts[run] = emit.slice_(self.edit, source, [first], [end], [1])
+        return self.cuts[run]
+
+    def joined(self, parts: list[Tensor]) -> Tensor:
+        return parts[0] if len(parts) == 1 else self.edit.op("Concat", parts, {"axis": 1})
+
+    def picked(self, wires: wiring.Wires) -> Tensor:
+        """By a one-hot 1x1 Conv of all sources side by side."""
+        numbers = sorted(set(wires.sources.tolist()))
+        counts = [(view.shape(self.sources[n]) or (0, 0))[1] for n in numbers]
+        offsets = dict(zip(numbers, np.cumsum([0, *counts[:-1]]), strict=True))
+        rows = [int(offsets[s] + c) for s, c in zip(wires.sources.tolist(), wires.channels.tolist(), strict=True)]
+        every = self.joined([self.cut((n, 0, count)) for n, count in zip(numbers, counts, strict=True)])
+        return every if rows == list(range(sum(counts))) else forms.pick_channels(self.edit, every, rows)
+
+
+def _reordered(edit: Editor, step: Step, x: Tensor) -> Tensor:
+    """The step's node on reordered channels: its constants in the same order."""
+    node, order = step.node, step.order
+    inputs: list[Tensor | None] = [t if t.name else None for t in node.inputs]
+    for index, tensor in enumerate(node.inputs):
+        values = view.constant_value(tensor) if index != step.index and tensor.name else None
+        if values is not None:
+            inputs[index] = _constant(edit, tensor, values, step, index)
+    inputs[step.index] = x
+    return edit.op(node.op, inputs, dict(node.attrs), hint=view.label(node))
+
+
+def _constant(edit: Editor, tensor: Tensor, values: np.typing.NDArray[np.generic], step: Step, index: int) -> Tensor:
+    """A constant of the node for channels in the step's order; one that knows no channels stays itself."""
+    node, order = step.node, step.order
+    if view.is_op(node, "Conv") and step.made is None:
+        if index != 1:
+            return tensor
+        group = int(view.attr(node, "group", 1))
+        count, columns = values.shape[:2]
+        within = order.reshape(group, columns) - np.arange(group)[:, None] * columns
+        parts = values.reshape(group, count // group, *values.shape[1:])
+        turned = np.stack([part[:, rows] for part, rows in zip(parts, within, strict=True)])
+        return edit.constant(turned.reshape(values.shape), str(tensor.name))
+    if view.is_op(node, "Conv", "BatchNormalization"):
+        return edit.constant(values[order], str(tensor.name))
+    if view.is_op(node, *_CONSTANT_BESIDE) and values.ndim > 2 and values.shape[-3] > 1:
+        return edit.constant(np.take(values, order, axis=values.ndim - 3), str(tensor.name))
+    return tensor
