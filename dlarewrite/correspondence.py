@@ -65,14 +65,11 @@ def _by_outputs(old: list[gs.Node], new: list[gs.Node], found: Correspondence) -
     for i, node in enumerate(old):
         for tensor in node.outputs:
             j = makers.get(tensor.name, -1) if tensor.name else -1
-            if (
-                j < 0
-                or j in found.taken
-                or not (_kind(node) == _kind(new[j]) or (node.name and node.name == new[j].name))
-            ):
+            if j < 0 or j in found.taken:
                 continue
-            found.pair(i, j, node, new[j])
-            break
+            if _kind(node) == _kind(new[j]) or (node.name and node.name == new[j].name):
+                found.pair(i, j, node, new[j])
+                break
 
 
 def _by_names(old: list[gs.Node], new: list[gs.Node], found: Correspondence) -> None:

@@ -65,7 +65,7 @@ class AlignCornersLinear(Pass[tuple[Band, Band]]):
     terms: int = 8
 
     def match(self, node: Node, context: Context) -> Match[tuple[Band, Band]] | Refusal | None:
-        plane = sampling.plane(node, context.opset)
+        plane = sampling.plane(node, context)
         if plane is None or isinstance(plane, str):
             return None
         bands = []

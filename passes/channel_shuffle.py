@@ -200,9 +200,15 @@ class _Maker:
         self.sources = sources
         self.most = most
         self.cuts: dict[tuple[int, int, int], Tensor] = {}
+        self.made: dict[tuple[tuple[int, int, int], ...], Tensor] = {}
 
     def tensor(self, wires: wiring.Wires) -> Tensor:
-        runs = wires.runs()
+        runs = tuple(wires.runs())
+        if runs not in self.made:
+            self.made[runs] = self.make(wires, runs)
+        return self.made[runs]
+
+    def make(self, wires: wiring.Wires, runs: tuple[tuple[int, int, int], ...]) -> Tensor:
         if len(runs) > max(self.most, 1) or (not self.most and any(not self.whole(run) for run in runs)):
             return self.picked(wires)
         return self.joined([self.cut(run) for run in runs])

@@ -54,7 +54,7 @@ class Downsample(Pass[tuple[Reading, Reading]]):
     anchors: ClassVar[tuple[str, ...]] = ("Resize", "Upsample")
 
     def match(self, node: Node, context: Context) -> Match[tuple[Reading, Reading]] | Refusal | None:
-        plane = sampling.plane(node, context.opset)
+        plane = sampling.plane(node, context)
         if plane is None or isinstance(plane, str) or all(axis.ratio for axis, _ in plane.axes):
             return None
         readings = [_reading(axis, matrix) for axis, matrix in plane.axes]

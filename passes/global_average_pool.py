@@ -2,7 +2,7 @@
 
 What it does: GlobalAveragePool and ReduceMean over H, W or both (C too) -> AveragePools with kernel = stride <= 8.
 Law: the mean of the means of equal tiles is the mean. A size with a prime factor above 7 is padded with zeros to the
-    next size that has tiles, and the count of the zeros is taken out by a Mul; or a depthwise Conv of 1/(HW) does it.
+    next size that has tiles, and the count of the zeros is taken out by a Mul.
 Numerics: ROUNDING - the sum is taken in another order.
 Scales: every AveragePool output takes the scale of the input (POOL-INT8-SCALE); the Mul has that of the old output.
 Fires: on 4-D float tensors of static shape with keepdims = 1; the batch axis may be named where it is 1.
@@ -43,7 +43,7 @@ class GlobalAveragePool(Pass[Mean]):
             return None
         if 0 in found.axes:
             return Refusal(f"it averages over the batch axis of length {found.dims[0]}", (node,))
-        spatial = reduction.spatial_mean(context, found.x, found.dims, found.axes)
+        spatial = reduction.spatial_mean(found.dims, found.axes)
         channels = found.dims[1] if 1 in found.axes else 1
         return Match((node,), Mean(spatial, channels), f"{found.dims[2]}x{found.dims[3]} -> {spatial.text}")
 

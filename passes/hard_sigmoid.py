@@ -3,6 +3,7 @@
 What it does: HardSigmoid(x; alpha, beta) = max(0, min(1, alpha x + beta)) -> Clip(Add(Mul(x, alpha), beta), 0, 1).
 Law: the definition of the operator, term by term; constants take x's type.
 Numerics: ROUNDING - onnxruntime may contract alpha x + beta.
+Scales: the output's scale goes to the Clip; Mul and Add inherit none and run in FP16 until they are calibrated.
 Fires: on a HardSigmoid that the target refuses, any rank, float types.
 Refuses: nothing; integer tensors cannot occur under ONNX's schema.
 Source: ONNX operator HardSigmoid (opset 6 and 22); ACT-OTHER, ACT-CLIP-LO, ACT-CLIP-HI.

@@ -51,7 +51,7 @@ class LinearToDeconv(Pass[tuple[Line, Line]]):
     anchors: ClassVar[tuple[str, ...]] = ("Resize", "Upsample")
 
     def match(self, node: Node, context: Context) -> Match[tuple[Line, Line]] | Refusal | None:
-        plane = sampling.plane(node, context.opset)
+        plane = sampling.plane(node, context)
         if plane is None or isinstance(plane, str):
             return None
         if all(sampling.nearest_factor(axis, matrix) for axis, matrix in plane.axes):

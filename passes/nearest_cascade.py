@@ -38,7 +38,7 @@ class NearestCascade(Pass[Chain]):
     anchors: ClassVar[tuple[str, ...]] = ("Resize", "Upsample")
 
     def match(self, node: Node, context: Context) -> Match[Chain] | Refusal | None:
-        plane = sampling.plane(node, context.opset)
+        plane = sampling.plane(node, context)
         if plane is None or isinstance(plane, str):
             return None
         given = [sampling.nearest_factor(axis, matrix) for axis, matrix in plane.axes]

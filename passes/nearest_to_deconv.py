@@ -32,7 +32,7 @@ class NearestToDeconv(Pass[spatial.Pair]):
     prefer: bool = False
 
     def match(self, node: Node, context: Context) -> Match[spatial.Pair] | Refusal | None:
-        plane = sampling.plane(node, context.opset)
+        plane = sampling.plane(node, context)
         if plane is None or isinstance(plane, str):
             return None
         height, width = (sampling.nearest_factor(axis, matrix) for axis, matrix in plane.axes)

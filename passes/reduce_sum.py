@@ -51,7 +51,7 @@ class ReduceSum(Pass[Sum]):
             doubt = exponential.doubt(context, "Pow", [found.x, found.x])
             if doubt:
                 return Refusal(doubt, (node,))
-        spatial = reduction.spatial_mean(context, found.x, found.dims, found.axes)
+        spatial = reduction.spatial_mean(found.dims, found.axes)
         count = math.prod(found.dims[a] for a in found.axes if a > 1)
         text = f"{found.dims[2]}x{found.dims[3]} -> {spatial.text}, count {count}"
         return Match((node,), Sum(spatial, count, 1 in found.axes), text)

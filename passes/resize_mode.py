@@ -40,7 +40,7 @@ class ResizeMode(Pass[tuple[Step, ...]]):
     anchors: ClassVar[tuple[str, ...]] = ("Resize", "Upsample")
 
     def match(self, node: Node, context: Context) -> Match[tuple[Step, ...]] | Refusal | None:
-        plane = sampling.plane(node, context.opset)
+        plane = sampling.plane(node, context)
         if isinstance(plane, str):
             return Refusal(plane, (node,))
         if plane is None or (plane.height.size, plane.width.size) == (plane.height.out, plane.width.out):

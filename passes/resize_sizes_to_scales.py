@@ -48,7 +48,7 @@ class ResizeSizesToScales(Pass[Factors]):
     def match(self, node: Node, context: Context) -> Match[Factors] | Refusal | None:
         if context.opset < 11 or (view.input_at(node, 3) is None and view.attr(node, "axes") is None):
             return None
-        plane = sampling.plane(node, context.opset)
+        plane = sampling.plane(node, context)
         if isinstance(plane, str):
             return Refusal(plane, (node,))
         if plane is None:

@@ -36,7 +36,7 @@ class ResizeToNearest(Pass[spatial.Pair]):
     smooth: bool = False
 
     def match(self, node: Node, context: Context) -> Match[spatial.Pair] | Refusal | None:
-        plane = sampling.plane(node, context.opset)
+        plane = sampling.plane(node, context)
         if plane is None:
             return None
         if isinstance(plane, str):

@@ -70,7 +70,8 @@ class StackSum(Pass[tuple[Slice, ...]]):
         return Match(tuple({id(n): n for n in nodes}.values()), slices, f"{len(slices)} slices")
 
     def apply(self, match: Match[tuple[Slice, ...]], edit: Editor) -> None:
-        first, *others = [_emit(edit, s) for s in match.facts]
+        cut: dict[tuple[int, int], Tensor] = {}
+        first, *others = [_emit(edit, s, cut) for s in match.facts]
         for other in others:
             first = edit.op("Add", [first, other])
         edit.replace_uses(match.nodes[0].outputs[0], first)
@@ -126,12 +127,16 @@ def _reshaped(node: Node, stack: Stack, opset: int, nodes: list[Node]) -> tuple[
     return _unstack(inner, opset, nodes) if _stack(inner) == stack else None
 
 
-def _emit(edit: Editor, slice_: Slice) -> Tensor:
+def _emit(edit: Editor, slice_: Slice, cut: dict[tuple[int, int], Tensor]) -> Tensor:
+    """The nodes of a slice; ``cut`` holds what has been cut already, by tensor and first channel."""
     if isinstance(slice_, Part):
         if (slice_.start, slice_.stop) == (0, slice_.dims[1]):
             return slice_.tensor
-        return emit.slice_(edit, slice_.tensor, [slice_.start], [slice_.stop], [1])
-    a, b = _emit(edit, slice_.a), _emit(edit, slice_.b)
+        key = (id(slice_.tensor), slice_.start)
+        if key not in cut:
+            cut[key] = emit.slice_(edit, slice_.tensor, [slice_.start], [slice_.stop], [1])
+        return cut[key]
+    a, b = _emit(edit, slice_.a, cut), _emit(edit, slice_.b, cut)
     if slice_.op == "Gate":
         return edit.op("Sigmoid", [edit.op("Sub", [a, b])])
     return edit.op(slice_.op, [a, b])

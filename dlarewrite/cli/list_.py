@@ -21,7 +21,7 @@ Rows = list[dict[str, Any]]
 _TITLES = {"tensorrt": "TensorRT", "dla_cores": "DLA cores", "id": "Rule", "rule": "What"}
 
 
-@command("list", short_help="List passes, targets, rules or plugins.")
+@command("list", short_help="List passes, targets, rules, support or plugins.")
 @click.argument("what", type=click.Choice(["passes", "targets", "rules", "support", "plugins"]))
 @click.option("--target", type=TargetType(), help="Only the rules, or the support, of this target.")
 @options.plugin

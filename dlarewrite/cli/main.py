@@ -22,6 +22,7 @@ COMMANDS = {
     "check": Entry("dlarewrite.cli.check:check", "Judge a model without changing it; gates for CI."),
     "plan": Entry("dlarewrite.cli.plan:plan", "Show the DLA regions that a model falls into."),
     "build": Entry("dlarewrite.cli.build:build", "Build a TensorRT engine with the DLA regions placed."),
+    "diff": Entry("dlarewrite.cli.diff:diff", "Say what changed between two models, node by node, by pass."),
     "explain": Entry("dlarewrite.cli.explain:explain", "Explain a rule, or a pasted TensorRT build log."),
     "list": Entry("dlarewrite.cli.list_:list_", "List passes, targets, rules, support or plugins."),
     "new": Entry("dlarewrite.cli.new:new", "Start a new pass with its cases and test."),

@@ -104,7 +104,8 @@ class Editor:
         for key in group.added:
             envelope.provenance[key] = made
         for key, (node, name) in group.revised.items():
-            if key not in group.added and node in self.model:
+            # What a pass made stays that pass's, whoever finishes it.
+            if key in envelope.protos and node in self.model:
                 envelope.provenance[key] = (envelope.origin(node) or Origin((), name)).then(by)
         gone = [group.names[key] for key in group.removed if key in envelope.protos]
         if gone:
@@ -177,12 +178,15 @@ class Editor:
 
     def set_input(self, node: gs.Node, index: int, tensor: gs.Tensor | None) -> None:
         """Make input ``index`` of ``node`` read ``tensor`` (None: omit it)."""
+        if isinstance(tensor, gs.Constant) and isinstance(node.inputs[index], gs.Constant):
+            self._open().revise(node)
+        self._read(node, index, tensor)
+
+    def _read(self, node: gs.Node, index: int, tensor: gs.Tensor | None) -> None:
         group = self._open()
         old, new = node.inputs[index], gs.Variable.empty() if tensor is None else tensor
         if old is new:
             return
-        if isinstance(old, gs.Constant) and isinstance(new, gs.Constant):
-            group.revise(node)
         _swap_input(node, index, new)
         self.model._reorder()
         self._touch(node)
@@ -333,7 +337,7 @@ class Editor:
                 continue
             for index, tensor in enumerate(reader.inputs):
                 if tensor is old:
-                    self.set_input(reader, index, new)
+                    self._read(reader, index, new)
         if self.model.is_output(old) or self.model.envelope.is_captured(old):
             _check_same_type(old, new)
             self._take_name(old, new)

@@ -1,4 +1,4 @@
-"""Reductions as the DLA can take them: what a ReduceX or global pool reduces, and means as pools or convolutions."""
+"""Reductions as the DLA can take them: what a ReduceX or global pool reduces, means as pools, sums over C as a Conv."""
 
 from __future__ import annotations
 
@@ -10,12 +10,8 @@ import onnx_graphsurgeon as gs
 
 from dlarewrite.ir import view
 from dlarewrite.ir.editor import Editor
-from dlarewrite.rewrite.context import Context
 from dlarewrite.rewrite.emit import scalar
 from dlarewrite.rewrite.pooling import Step, align, attributes, tile_plan
-
-_KERNEL = 32
-"""CONV-KERNEL: the largest kernel of a convolution."""
 
 
 @dataclass(frozen=True)
@@ -60,54 +56,38 @@ def _axes(node: gs.Node) -> tuple[int, ...] | None:
 
 @dataclass(frozen=True)
 class SpatialMean:
-    """A mean over H and W: pooling stages and the factor that takes padded zeros out again, or one kernel."""
+    """A mean over H and W: pooling stages, and the factor that takes padded zeros out of the count again."""
 
     stages: tuple[tuple[Step, ...], ...]
     scale: float = 1.0
-    kernel: tuple[int, int] | None = None
 
     @property
     def text(self) -> str:
         """For people: ``7x7, 2x2, times 1.16``."""
-        if self.kernel is not None:
-            return f"depthwise {self.kernel[0]}x{self.kernel[1]} Conv"
         if not self.stages:
             return "nothing to do"
         parts = ["x".join(str(s.kernel) for s in stage) for stage in self.stages]
         return ", ".join(parts + ([f"times {self.scale:.4g}"] if self.scale != 1.0 else []))
 
 
-def spatial_mean(context: Context, x: gs.Tensor, dims: tuple[int, ...], axes: tuple[int, ...]) -> SpatialMean:
-    """How to average a 4-D ``x`` over ``axes`` (of 2 and 3): by pools, else by a convolution if the target refuses.
+def spatial_mean(dims: tuple[int, ...], axes: tuple[int, ...]) -> SpatialMean:
+    """How to average [N, C, H, W] over ``axes`` (of 2 and 3) by pools of equal tiles.
 
-    Pools come first: they read ``x`` once and bring no weights; a kernel of the size of ``x`` doubles what is read.
+    Every size has them, if padded by a few zeros; a depthwise convolution of the size of the map would do as well,
+    but reads weights as large as the map besides it.
     """
     sizes = (dims[2] if 2 in axes else 1, dims[3] if 3 in axes else 1)
     plans = [tile_plan(size) for size in sizes]
     padded = math.prod(step.kernel for plan in plans for step in plan)
-    tiled = SpatialMean(align(plans), padded / math.prod(sizes))
-    if tiled.scale == 1.0 or max(sizes) > _KERNEL:
-        return tiled
-    first = attributes(tiled.stages[0])
-    if context.allows("AveragePool", [x], {**first, "count_include_pad": 1}):
-        return tiled
-    return SpatialMean((), kernel=sizes)
+    return SpatialMean(align(plans), padded / math.prod(sizes))
 
 
 def emit_mean(edit: Editor, x: gs.Tensor, mean: SpatialMean, factor: float = 1.0) -> gs.Tensor:
     """The nodes of ``mean``; the result is multiplied by ``factor`` (the count of elements makes it a sum)."""
-    if mean.kernel is not None:
-        return _depthwise(edit, x, mean.kernel, factor)
     for stage in mean.stages:
         x = edit.op("AveragePool", [x], {**attributes(stage), "count_include_pad": 1})
     scale = mean.scale * factor
     return x if scale == 1.0 else edit.op("Mul", [x, scalar(edit, scale, x, "count")])
-
-
-def _depthwise(edit: Editor, x: gs.Tensor, kernel: tuple[int, int], factor: float) -> gs.Variable:
-    channels = int(x.shape[1])
-    weight = np.full((channels, 1, *kernel), factor / math.prod(kernel), dtype=view.dtype(x))
-    return edit.op("Conv", [x, edit.constant(weight, "mean")], {"kernel_shape": list(kernel), "group": channels})
 
 
 def emit_channel_sum(edit: Editor, x: gs.Tensor, factor: float = 1.0) -> gs.Variable:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import onnx_graphsurgeon as gs
 
 from dlarewrite.ir import view
+from dlarewrite.rewrite.context import Context
 
 Matrix = npt.NDArray[np.float32]
 _LARGEST = 1 << 24
@@ -101,9 +102,11 @@ class Plane:
         return f"{self.height.size}x{self.width.size} -> {self.height.out}x{self.width.out}"
 
 
-def plane(node: gs.Node, opset: int) -> Plane | str | None:
-    """A Resize or Upsample of [N, C, H, W] that leaves N and C alone; a sentence why not; None for open shapes."""
-    found = read(node, opset)
+def plane(node: gs.Node, context: Context) -> Plane | str | None:
+    """A Resize or Upsample of H and W that the target refuses, a sentence why it cannot be told, or None."""
+    if context.is_native(node):
+        return None
+    found = read(node, context.opset)
     if not isinstance(found, Sampling):
         return found
     if len(found.axes) != 4:

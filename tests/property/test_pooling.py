@@ -175,3 +175,37 @@ def test_read_twice_and_as_output(target: str) -> None:
     (ran,) = rewrite(model_of(nodes, (1, 3, 14, 14), 13, outputs=("p", "y")), target)
     assert [o.name for o in ran.after.graph.output] == ["p", "y"]
     assert ops(ran.after) == ["AveragePool", "AveragePool", "Sigmoid"]
+
+
+@QUICK
+@given(
+    st.lists(st.sampled_from(("Add", "Sub", "Mul")), max_size=2),
+    st.booleans(),
+    st.integers(2, 3),
+    st.booleans(),
+    st.sampled_from((13, 18)),
+)
+def test_stacked_branches(between: list[str], gated: bool, count: int, small_gate: bool, opset: int) -> None:
+    """Stacks of branches, what is done to them, and a Softmax over the stack: all slice by slice."""
+    channels, last = 3, "x5"
+    gate_from = "m" if small_gate else "x"
+    nodes = [
+        helper.make_node("GlobalMaxPool", ["x"], ["m"]),
+        helper.make_node("Reshape", ["x", "stack"], ["x5"]),
+        helper.make_node("Reshape", [gate_from, "ones" if small_gate else "stack"], ["g5"]),
+    ]
+    if gated:
+        nodes.append(helper.make_node("Softmax", ["g5"], ["p5"], axis=1))
+    for i, op in enumerate(between):
+        nodes.append(helper.make_node(op, [last, "p5" if gated else "g5"], [f"t{i}"]))
+        last = f"t{i}"
+    nodes.append(helper.make_node("ReduceSum", [last, "axis"], ["y"], keepdims=0))
+    constants = {
+        "stack": np.asarray([1, count, channels, 4, 5]),
+        "ones": np.asarray([1, count, channels, 1, 1]),
+        "axis": np.asarray([1]),
+    }
+    model = model_of(nodes, (1, count * channels, 4, 5), opset, constants=constants)
+    done = rewrite(model, "orin-jp6", "stack-sum")
+    assert bool(done) == (not gated or not between or count == 2)
+    assert all("ReduceSum" not in ops(ran.after) for ran in done)
