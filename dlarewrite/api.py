@@ -26,6 +26,7 @@ from dlarewrite.rewrite import (
     region,
     sampling,
     spatial,
+    stacks,
     windows,
     wiring,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "schema",
     "shapes",
     "spatial",
+    "stacks",
     "view",
     "windows",
 ]

@@ -268,8 +268,7 @@ class _Run:
         self, removed: Sequence[str], choice: Choice, *, check_each: bool = False, limit: int | None = None
     ) -> tuple[Model, RewriteLog]:
         """Run the pipeline once under a choice."""
-        model = Model.load(self.reference)
-        model.folder = self.folder
+        model = Model.load(self.reference, self.folder)
         settings = replace(self.options.settings(), declined=choice.declined)
         if limit is not None:
             settings = replace(settings, limit=limit)

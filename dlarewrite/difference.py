@@ -97,6 +97,12 @@ class _Comparison:
         self.removers = read_removed(after.envelope.header) | {
             name: by for by, names in after.envelope.removed.items() for name in names
         }
+        # An original may have been rewritten several times: all passes that made something out of it, in graph order.
+        self.makers: dict[str, list[str]] = {}
+        for node in after.nodes:
+            origin = after.envelope.origin(node)
+            if origin is not None and origin.node:
+                self.makers.setdefault(origin.node, []).append(origin.last)
         self.described = 0
 
     def finish(self) -> Difference:
@@ -124,7 +130,10 @@ class _Comparison:
 
     def removed(self, node: gs.Node) -> NodeChange:
         name = label(node)
-        return NodeChange("removed", _op(node), name, self.removers.get(name, ""))
+        remover, makers = self.removers.get(name, ""), self.makers.get(name, [])
+        # Shown beside what was made of it, if its remover made none of that.
+        by = remover if remover in makers or not makers else makers[0]
+        return NodeChange("removed", _op(node), name, by)
 
     def added(self, node: gs.Node) -> NodeChange:
         origin = self.after.envelope.origin(node) or Origin((), "")

@@ -84,5 +84,6 @@ CATALOGUE = Catalogue(
         PassRef("tile-expand", "dlarewrite_passes.tile_expand:TileExpand"),
         PassRef("pad-explicit", "dlarewrite_passes.pad_explicit:PadExplicit"),
         PassRef("channel-shuffle", "dlarewrite_passes.channel_shuffle:ChannelShuffle"),
+        PassRef("unstack", "dlarewrite_passes.unstack:Unstack"),
     ),
 )

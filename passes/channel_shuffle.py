@@ -57,7 +57,7 @@ class Plan:
 class ChannelShuffle(Pass[Plan]):
     """Channel shuffles -> the order of weights, Slices and Concats, or one-hot 1x1 Convs."""
 
-    max_slices: int = 16
+    max_slices: int = 24
 
     name: ClassVar[str] = "channel-shuffle"
     numerics: ClassVar[Numerics] = Numerics.ROUNDING

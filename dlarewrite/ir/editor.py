@@ -103,11 +103,18 @@ class Editor:
         made = (earlier or Origin((), anchor)).then(by)
         for key in group.added:
             envelope.provenance[key] = made
+        gone = [group.names[key] for key in group.removed if key in envelope.protos]
         for key, (node, name) in group.revised.items():
             # What a pass made stays that pass's, whoever finishes it.
-            if key in envelope.protos and node in self.model:
-                envelope.provenance[key] = (envelope.origin(node) or Origin((), name)).then(by)
-        gone = [group.names[key] for key in group.removed if key in envelope.protos]
+            if key not in envelope.protos or node not in self.model:
+                continue
+            now = label(node)
+            if now in gone:
+                # It took the name of another original, which it continues under that name; its own is gone.
+                envelope.provenance[key] = Origin((), now).then(by)
+                gone.append(name)
+                continue
+            envelope.provenance[key] = (envelope.origin(node) or Origin((), name)).then(by)
         if gone:
             envelope.removed.setdefault(by, []).extend(gone)
 

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from dlarewrite.ir.model import Model
 
 
-def load(source: str | Path | onnx.ModelProto | gs.Graph) -> Model:
+def load(source: str | Path | onnx.ModelProto | gs.Graph, folder: Path | None = None) -> Model:
     """Read ``source``; raises :class:`UsageError` for a path that is not there, :class:`ModelError` for bad content."""
     if isinstance(source, gs.Graph):
         return _build(gs.export_onnx(source), None)
     if isinstance(source, onnx.ModelProto):
         copy = onnx.ModelProto()
         copy.CopyFrom(source)
-        return _build(copy, None)
+        return _build(copy, folder)
     path = Path(source)
     if not path.exists():
         raise UsageError(f"model file {str(path)!r} does not exist")

@@ -55,9 +55,12 @@ class Model:
         self._ordered: list[gs.Node] | None = None
 
     @classmethod
-    def load(cls, source: str | Path | onnx.ModelProto | gs.Graph) -> Model:
-        """Read a file, a ModelProto (never changed) or a graphsurgeon graph; see :mod:`dlarewrite.ir.importer`."""
-        return importer.load(source)
+    def load(cls, source: str | Path | onnx.ModelProto | gs.Graph, folder: Path | None = None) -> Model:
+        """Read a file, a ModelProto (never changed) or a graphsurgeon graph; see :mod:`dlarewrite.ir.importer`.
+
+        External data of a ModelProto lies in ``folder``; that of a file lies beside it.
+        """
+        return importer.load(source, folder)
 
     @property
     def nodes(self) -> list[gs.Node]:

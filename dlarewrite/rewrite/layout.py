@@ -18,13 +18,16 @@ from dlarewrite.ir.editor import Editor
 from dlarewrite.ir.view import Array
 from dlarewrite.rewrite import emit
 
-Dims = tuple[int, int, int, int]
+Dims = tuple[int, ...]
 Places = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """``dims`` is the carrier's NCHW shape, ``places`` the carrier axes (size > 1 only) of each axis of the tensor."""
+    """``dims`` is the carrier's NCHW shape, ``places`` the carrier axes (size > 1 only) of each axis of the tensor.
+
+    A fifth number in ``dims`` is the number of NCHW tensors that carry the tensor together (:mod:`~dlarewrite.rewrite.stacks`).
+    """
 
     dims: Dims
     places: Places
@@ -92,7 +95,7 @@ class Layout:
         for axis, size in changes.items():
             dims[axis] = size
         places = tuple(tuple(a for a in place if dims[a] != 1) for place in self.places)
-        return Layout((dims[0], dims[1], dims[2], dims[3]), places)
+        return Layout(tuple(dims), places)
 
     def with_place(self, axis: int, carrier: int) -> Layout:
         """The same with tensor axis ``axis`` at carrier axis ``carrier`` (nowhere where that has size 1)."""
@@ -112,13 +115,12 @@ class Layout:
         order = self.order
         ranked = full.reshape(split).transpose([order.index(a) for a in sorted(order)])
         dims = iter(ranked.shape)
-        return ranked.reshape([next(dims) if a in order else 1 for a in range(4)])
+        return ranked.reshape([next(dims) if a in order else 1 for a in range(len(self.dims))])
 
 
 def layout(dims: Sequence[int], places: Sequence[Sequence[int]]) -> Layout:
     """A layout from places that may name carrier axes of size 1."""
-    fixed = (dims[0], dims[1], dims[2], dims[3])
-    return Layout(fixed, tuple(tuple(a for a in place if dims[a] != 1) for place in places))
+    return Layout(tuple(dims), tuple(tuple(a for a in place if dims[a] != 1) for place in places))
 
 
 def natural(shape: Sequence[int], *, channels_last: bool = False) -> Layout | None:
@@ -161,8 +163,3 @@ def _four(how: Layout) -> tuple[list[int], list[int]]:
         axes = ([spare.pop(0)] if spare and spare[0] == 0 else []) + list(how.order)
         axes += spare
     return [how.dims[a] for a in axes], axes
-
-
-def same_values(values: Array) -> bool:
-    """Whether all values are equal, so that they may be one scalar."""
-    return bool(values.size and np.all(values == values.flat[0]))

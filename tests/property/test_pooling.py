@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from onnx import TensorProto, helper, numpy_helper
 
 from dlarewrite.catalogue import discover
+from dlarewrite.rewrite import pooling
 from dlarewrite.rewrite.pass_ import options
 from dlarewrite.rewrite.spec import create
 from dlarewrite.testing import Ran, run
@@ -209,3 +210,42 @@ def test_stacked_branches(between: list[str], gated: bool, count: int, small_gat
     done = rewrite(model, "orin-jp6", "stack-sum")
     assert bool(done) == (not gated or not between or count == 2)
     assert all("ReduceSum" not in ops(ran.after) for ran in done)
+
+
+def _pool(values: np.ndarray[Any, Any], step: pooling.Step, maximum: bool) -> np.ndarray[Any, Any]:
+    assert max(step.begin, step.end) < step.kernel <= pooling.WINDOW
+    assert max(step.begin, step.end) <= pooling.PAD and step.stride <= pooling.STRIDE
+    fill = -np.inf if maximum else 0.0
+    padded = np.concatenate([np.full(step.begin, fill), values, np.full(step.end, fill)])
+    starts = [i * step.stride for i in range(step.length(len(values)))]
+    take = np.max if maximum else np.mean
+    return np.asarray([take(padded[s : s + step.kernel]) for s in starts])
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 20), st.data(), st.booleans())
+def test_plans_compose_to_the_window(kernel: int, size: int, stride: int, data: st.DataObject, maximum: bool) -> None:
+    """Step by step, a plan gives what the one window gives, within the limits of the pooling unit."""
+    begin, end = (data.draw(st.integers(0, kernel - 1)) for _ in range(2))
+    stride = kernel if data.draw(st.booleans()) else stride
+    assume(size + begin + end >= kernel)
+    count = (size + begin + end - kernel) // stride + 1
+    plan = (pooling.max_plan if maximum else pooling.average_plan)(pooling.Axis(size, kernel, stride, begin, count))
+    assume(plan is not None)
+    values = np.random.default_rng(size).standard_normal(size)
+    fill = -np.inf if maximum else 0.0
+    padded = np.concatenate([np.full(begin, fill), values, np.full(end, fill)])
+    take = np.max if maximum else np.mean
+    expected = np.asarray([take(padded[i * stride : i * stride + kernel]) for i in range(count)])
+    for step in plan or ():
+        values = _pool(values, step, maximum)
+    np.testing.assert_allclose(values, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 13, 31, 56, 97, 113, 361, 1009, 8191, 8192])
+def test_every_size_has_tiles(size: int) -> None:
+    left = size
+    for step in pooling.tile_plan(size):
+        assert max(step.begin, step.end) < step.kernel == step.stride <= pooling.WINDOW
+        left = step.length(left)
+    assert left == 1
