@@ -1,12 +1,13 @@
 """Element-wise operators of two activations get operands of equal shape.
 
-What it does: an operand of shape [N, C, 1, 1], [N, C, H, 1], [N, C, 1, W] is repeated by a nearest Resize (a cascade above a
-    scale of 32; a size with a prime factor above 32 is overshot and cut by a Slice), one of [N, 1, H, W] by a 1x1 Conv
-    of ones, one of [N, 1, 1, 1] by both.
+What it does: an operand of shape [N, C, 1, 1], [N, C, H, 1], [N, C, 1, W] is repeated by a nearest Resize (a cascade
+    above a scale of 32; a size with a prime factor above 32 is overshot and cut by a Slice), one of [N, 1, H, W] by a
+    1x1 Conv of ones, one of [N, 1, 1, 1] by both.
 Law: broadcasting repeats an operand along its axes of size 1; repeating it first changes nothing.
 Numerics: EXACT - a Resize copies, and 1 * x = x.
 Scales: the repeated operand inherits the operand's scale.
-Fires: on Add, Sub, Mul, Div, Pow, Max, Min and Sum of rank 4 with static shapes that the target does not take as they are.
+Fires: on Add, Sub, Mul, Div, Pow, Max, Min and Sum of rank 4 with static shapes that the target does not take as they
+    are.
 Refuses: an operand that is repeated along the batch.
 Source: ONNX broadcasting; EW-BCAST, RSZ-NEAR, CONV-OUTMAPS.
 Example: Mul([1, 64, 56, 56], [1, 64, 1, 1]) -> Resize x28, Resize x2, Mul of equal shapes
@@ -44,7 +45,9 @@ class BroadcastExplicit(Pass[Plan]):
         if any(s[0] != out[0] for s in shapes if s is not None):
             reason = f"an operand of shape {list(shapes[0] or ())} is repeated along the batch to {list(out)}"
             return Refusal(reason, (node,))
-        return Match((node,), (tuple(small), out), " and ".join(f"{list(s or ())}" for s in shapes) + f" -> {list(out)}")
+        return Match(
+            (node,), (tuple(small), out), " and ".join(f"{list(s or ())}" for s in shapes) + f" -> {list(out)}"
+        )
 
     def apply(self, match: Match[Plan], edit: Editor) -> None:
         node, (small, out) = match.nodes[0], match.facts

@@ -1,13 +1,13 @@
 """Gather, Slice and Split of channels become Slices, or 1x1 convolutions that pick the channels.
 
-What it does: a constant choice of channels is a Slice where it is one run and the target takes Slices, else a 1x1 Conv with
-    one-hot rows; where that would cost more than 4 million MACs, up to four runs are Slices and a Concat. Where the channels come from a Conv that nobody else
-    reads, the Conv itself is cut into one per choice.
+What it does: a constant choice of channels is a Slice where it is one run and the target takes Slices, else a 1x1 Conv
+    with one-hot rows; where that would cost more than 4 million MACs, up to four runs are Slices and a Concat. Where
+    the channels come from a Conv that nobody else reads, the Conv itself is cut into one per choice.
 Law: row i of a one-hot matrix picks channel i; the output channels of a convolution do not depend on each other.
-Numerics: EXACT - an element times one plus zeros is the element, at most 1 ulp where a Conv is cut.
+Numerics: ROUNDING - an element times one plus zeros is the element, but a Conv that is cut may sum in another order.
 Scales: each choice inherits the scale of the tensor that it is taken from.
-Fires: on Gather with constant indices, Slice with constant bounds (any step) and Split, along axis 1 of rank 4, that the
-    target refuses or doubts (Slices in INT8 builds, and before TensorRT 8.4).
+Fires: on Gather with constant indices, Slice with constant bounds (any step) and Split, along axis 1 of rank 4, that
+    the target refuses or doubts (Slices in INT8 builds, and before TensorRT 8.4).
 Refuses: nothing; other axes are another pass's business.
 Source: SLICE-FP16, SLICE-NONE, SLICE-STRIDE, NODLA; NVIDIA's Gather -> 1x1 Conv.
 Example: Gather(x, [2, 1, 0], axis 1) -> Conv 1x1 with an anti-diagonal of ones
@@ -20,7 +20,21 @@ from typing import ClassVar
 
 import numpy as np
 
-from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, convolve, elements, emit, forms, view
+from dlarewrite.api import (
+    Context,
+    Editor,
+    Match,
+    Node,
+    Numerics,
+    Pass,
+    Refusal,
+    Tensor,
+    convolve,
+    elements,
+    emit,
+    forms,
+    view,
+)
 
 _FEW_RUNS, _CHEAP_MACS = 4, 1 << 22
 
@@ -39,7 +53,7 @@ class ChannelSelect(Pass[Choice]):
     """Channels chosen by constants -> Slice, one-hot 1x1 Conv, or cut weights."""
 
     name: ClassVar[str] = "channel-select"
-    numerics: ClassVar[Numerics] = Numerics.EXACT
+    numerics: ClassVar[Numerics] = Numerics.ROUNDING
     anchors: ClassVar[tuple[str, ...]] = ("Gather", "Slice", "Split")
 
     def match(self, node: Node, context: Context) -> Match[Choice] | Refusal | None:

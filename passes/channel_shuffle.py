@@ -1,10 +1,11 @@
 """Channel shuffles are worked into the weights of what reads them.
 
-What it does: a Reshape, Transpose, Reshape that reorders channels (with the Splits, Slices, Gathers and Concats along C that
-    stand behind it) becomes a list of wires. A Conv takes its wires sorted, as a few Slices and a Concat or none at
-    all, with the columns of its weights in the same order; operators that work channel by channel (activations,
+What it does: a Reshape, Transpose, Reshape that reorders channels (with the Splits, Slices, Gathers and Concats along C
+    that stand behind it) becomes a list of wires. A Conv takes its wires sorted, as a few Slices and a Concat or none
+    at all, with the columns of its weights in the same order; operators that work channel by channel (activations,
     depthwise Convs, BatchNormalization, pools) hand the order on; anything else gets its channels as they were.
-Law: a convolution sums over its input channels, so their order is the order of its weights; moving channels computes nothing.
+Law: a convolution sums over its input channels, so their order is the order of its weights; moving channels computes
+    nothing.
 Numerics: ROUNDING - the sums over the channels run in another order.
 Scales: a slice or concatenation of channels inherits the scale of the tensors that it is taken from.
 Fires: where a shuffle is refused or doubted, all shapes are static, and its inner tensors are read by nobody else.
@@ -23,8 +24,22 @@ import numpy as np
 from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, emit, forms, view, wiring
 
 _PLAIN = frozenset(
-    "Relu LeakyRelu Sigmoid Tanh Clip HardSigmoid HardSwish Elu Softplus Abs MaxPool AveragePool GlobalAveragePool "
-    "GlobalMaxPool".split()
+    [
+        "Relu",
+        "LeakyRelu",
+        "Sigmoid",
+        "Tanh",
+        "Clip",
+        "HardSigmoid",
+        "HardSwish",
+        "Elu",
+        "Softplus",
+        "Abs",
+        "MaxPool",
+        "AveragePool",
+        "GlobalAveragePool",
+        "GlobalMaxPool",
+    ]
 )
 _CONSTANT_BESIDE = frozenset(("Add", "Sub", "Mul", "Div", "PRelu"))
 

@@ -53,7 +53,9 @@ class Conv1d(Pass[region.Region]):
         if not any(n is node for n in found.holds(*self.anchors)[:1]):
             return None
         if not found.worth:
-            reason = f"{found.inner} Reshapes and Transposes would be left around {len(found.nodes)} nodes, {found.moves} go"
+            reason = (
+                f"{found.inner} Reshapes and Transposes would be left around {len(found.nodes)} nodes, {found.moves} go"
+            )
             return Refusal(reason, found.nodes)
         return Match(found.nodes, found, f"{found.work} nodes to rank 4, {found.moves} Reshapes and Transposes gone")
 

@@ -1,12 +1,12 @@
 """Convolutions that do not fit the DLA's convolution buffer become sums of convolutions that do.
 
-What it does: a Conv is cut by input channels (Slices, or the inputs of the Concat that made them), by kernel rows or taps, or
-    by both, into the fewest parts that the target takes; the parts are Convs, and their results are added.
+What it does: a Conv is cut by input channels (Slices, or the inputs of the Concat that made them), by kernel rows or
+    taps, or by both, into the fewest parts that the target takes; the parts are Convs, and their results are added.
 Law: a convolution is a sum over its input channels and over its kernel's taps.
 Numerics: ROUNDING - the sums run in another order.
 Scales: partial sums inherit the scale of the result; sliced and shifted inputs that of the input.
-Fires: on a two-dimensional Conv with constant weights that needs more banks of the buffer than there are, or more than it
-    is sure to get.
+Fires: on a two-dimensional Conv with constant weights that needs more banks of the buffer than there are, or more than
+    it is sure to get.
 Refuses: where even single taps of few channels do not fit, or the parts would be more than ``max_parts``.
 Source: CONV-CBUF, CONV-CBUF-WARN.
 Example: Conv 3x3 on [1, 1024, 64, 64] -> two Convs of 512 channels each, Add

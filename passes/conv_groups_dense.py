@@ -1,12 +1,12 @@
 """Grouped convolutions whose groups a format or precision does not take get fewer, wider groups.
 
-What it does: as many neighbouring groups as needed become one, with zeros between their weights; all of them, where nothing
-    less will do, which makes a dense convolution.
+What it does: as many neighbouring groups as needed become one, with zeros between their weights; all of them, where
+    nothing less will do, which makes a dense convolution.
 Law: a convolution with groups is one whose weights are zero between the groups.
-Numerics: EXACT - zeros are added to each sum: at most 1 ulp.
+Numerics: ROUNDING - zeros are added to each sum, and a wider sum may run in another order.
 Scales: the result keeps its scale; weights keep theirs per output channel.
-Fires: on a two-dimensional Conv with constant weights whose groups the target refuses or doubts (INT8: channels per group
-    that are no multiple of 4), with the fewest groups merged that it takes.
+Fires: on a two-dimensional Conv with constant weights whose groups the target refuses or doubts (INT8: channels per
+    group that are no multiple of 4), with the fewest groups merged that it takes.
 Refuses: where no merging helps.
 Source: CONV-GROUPS, CONV-GROUP-INT8.
 Example: Conv with 8 groups of 6 channels, INT8 -> 4 groups of 12
@@ -29,7 +29,7 @@ class ConvGroupsDense(Pass[Plan]):
     """Groups -> fewer, wider groups, or a dense Conv."""
 
     name: ClassVar[str] = "conv-groups-dense"
-    numerics: ClassVar[Numerics] = Numerics.EXACT
+    numerics: ClassVar[Numerics] = Numerics.ROUNDING
     anchors: ClassVar[tuple[str, ...]] = ("Conv",)
 
     def match(self, node: Node, context: Context) -> Match[Plan] | Refusal | None:

@@ -1,12 +1,13 @@
 """Convolutions with kernels beyond 32 become sums of convolutions with smaller ones.
 
-What it does: the kernel is cut into as few and as equal blocks of at most 32 x 32 taps as can be; each block is a Conv of a
-    cropped or padded input, and their results are added. A block that reads nothing but padding is left out.
+What it does: the kernel is cut into as few and as equal blocks of at most 32 x 32 taps as can be; each block is a Conv
+    of a cropped or padded input, and their results are added. A block that reads nothing but padding is left out.
 Law: a convolution is the sum over its kernel's taps of a shifted input times that tap.
 Numerics: ROUNDING - the sums run in another order.
 Scales: partial sums inherit the scale of the result; cropped and padded inputs that of the input.
-Fires: on a two-dimensional Conv with constant weights and a kernel side above 32, any pads, strides, dilations and groups.
-Refuses: weights that are computed at run time.
+Fires: on a two-dimensional Conv with constant weights and a kernel side above 32, any pads, strides, dilations and
+    groups.
+Refuses: weights that are computed at run time; a Conv that reads nothing but padding.
 Source: CONV-KERNEL, CONV-PAD-LT.
 Example: Conv 1x63, pads 31 -> Conv 1x31 and Conv 1x32 on shifted inputs, Add
 """
@@ -39,7 +40,7 @@ class ConvKernel(Pass[Plan]):
         rows, columns = (convolve.spans(k, convolve.LARGEST_KERNEL) for k in window.kernel)
         parts = convolve.blocks(conv, rows, columns)
         if not parts:
-            return None
+            return Refusal("it reads nothing but padding", (node,))
         return Match((node,), (conv, parts), f"{window.kernel[0]}x{window.kernel[1]} -> {len(parts)} kernels")
 
     def apply(self, match: Match[Plan], edit: Editor) -> None:

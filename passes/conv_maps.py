@@ -1,9 +1,9 @@
 """Convolutions with more than 8192 output channels become several, side by side.
 
-What it does: the weights are cut by output channels into as few and as equal parts of at most 8192 as can be; a Concat puts
-    the results together again.
+What it does: the weights are cut by output channels into as few and as equal parts of at most 8192 as can be; a Concat
+    puts the results together again.
 Law: the output channels of a convolution do not depend on each other.
-Numerics: EXACT - each output channel is the same sum; kernels for fewer channels may add it up by 1 ulp otherwise.
+Numerics: ROUNDING - each output channel is the same sum, which may run in another order for fewer channels.
 Scales: the parts inherit the scale of the result.
 Fires: on a two-dimensional Conv with constant weights, group 1 and more than 8192 output channels.
 Refuses: groups; weights that are computed at run time.

@@ -1,7 +1,7 @@
 """Convolution pads that the DLA does not take are made by convolutions of their own.
 
-What it does: what exceeds 31, or reaches the undilated kernel's size, is taken out of the pads and made before the Conv by
-    one-hot depthwise Convs (kernel a + b + 1 and pads a + b on both sides for a zeros before and b after).
+What it does: what exceeds 31, or reaches the undilated kernel's size, is taken out of the pads and made before the Conv
+    by one-hot depthwise Convs (kernel a + b + 1 and pads a + b on both sides for a zeros before and b after).
 Law: padding with zeros and convolving is one operation or two.
 Numerics: EXACT - the padded input holds the same elements and zeros; the Conv is the same.
 Scales: the padded input inherits the scale of the input.
@@ -21,7 +21,10 @@ from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal
 
 @dataclass(frozen=True)
 class Plan:
-    """Pads per side (top, bottom, left, right): the Conv's own, and those made before; the widest step of the latter."""
+    """Pads per side (top, bottom, left, right).
+
+    The Conv's own, and those made before; the widest step of the latter.
+    """
 
     own: tuple[int, ...]
     before: tuple[int, ...]

@@ -1,12 +1,13 @@
 """Convolutions with strides beyond 8 work on blocks of pixels laid out as channels.
 
-What it does: with stride s = f * t, a one-hot Conv with kernel and stride f lays f x f blocks out as channels; the Conv then
-    has stride t, a kernel of ceil(k / f) blocks, and its weights laid out the same way (zeros fill the last block up).
+What it does: with stride s = f * t, a one-hot Conv with kernel and stride f lays f x f blocks out as channels; the Conv
+    then has stride t, a kernel of ceil(k / f) blocks, and its weights laid out the same way (zeros fill the last block
+    up).
 Law: a stride that is a multiple of f reads whole blocks of f x f pixels; which pixel of a block is then a channel.
 Numerics: ROUNDING - the same products, summed in another order.
 Scales: the laid-out tensor inherits the scale of the input.
-Fires: on a two-dimensional Conv with constant weights, group 1, dilation 1 and a stride above 8 that has a factor f of 2 to 8
-    on each axis for which s / f is at most 8; pads are made before where they are not multiples of f.
+Fires: on a two-dimensional Conv with constant weights, group 1, dilation 1 and a stride above 8 that has a factor f of
+    2 to 8 on each axis for which s / f is at most 8; pads are made before where they are not multiples of f.
 Refuses: strides without such a factor (11, 13, ...), groups, dilations.
 Source: CONV-STRIDE, CONV-KERNEL; the identity behind space-to-depth stems.
 Example: Conv 16x16, stride 16, 3 channels -> Conv 2x2, stride 2 to 12 channels, Conv 8x8, stride 8

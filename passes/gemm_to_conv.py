@@ -7,8 +7,8 @@ Law: y[n, m] = sum over c, h, w of x[n, c, h, w] W[m, (c, h, w)] + b[m] is a con
 Numerics: ROUNDING - the sums run in another order; alpha and beta are worked into the weights.
 Scales: a carrier inherits the scale of the tensor that it carries; weights keep theirs per output channel.
 Fires: where a Gemm or a MatMul with a constant [K, M] matrix of rank 2 and the nodes around it are refused as they are,
-    whatever alpha, beta, transA, transB, and with a bias of [M], [1, M] or one value. Flatten, Reshape, Squeeze, Unsqueeze
-    and Transpose inside the region are gone; one Reshape is left where a rank-2 tensor has to come out.
+    whatever alpha, beta, transA, transB, and with a bias of [M], [1, M] or one value. Flatten, Reshape, Squeeze,
+    Unsqueeze and Transpose inside the region are gone; one Reshape is left where a rank-2 tensor has to come out.
 Refuses: a bias that differs from row to row; a region that the target would not take after all (kernel beyond 32).
 Source: ONNX operators Gemm and MatMul; FC-CONST, FC-RESHAPE, SHUF-FLAT, GEN-RANK, CONV-KERNEL.
 Example: Flatten([1, 64, 7, 7]), Gemm to 10 -> Conv 7x7 to [1, 10, 1, 1], Reshape to [1, 10]

@@ -1,13 +1,13 @@
 """Parts of the network that work on fewer or more than four dimensions are carried by rank-4 tensors.
 
-What it does: element-wise operators, pools, BatchNormalizations, Concats, Slices, Splits, Softmaxes, reductions and Pads of
-    rank 1 to 6 work on a rank-4 tensor that holds the same elements: [N, C, L] in [N, C, 1, L], [N, C] in
-    [N, C, 1, 1]. Flatten, Reshape, Squeeze, Unsqueeze and Transpose between them are gone where no carrier axis is cut.
+What it does: element-wise operators, pools, BatchNormalizations, Concats, Slices, Splits, Softmaxes, reductions and
+    Pads of rank 1 to 6 work on a rank-4 tensor that holds the same elements: [N, C, L] in [N, C, 1, L], [N, C] in [N,
+    C, 1, 1]. Flatten, Reshape, Squeeze, Unsqueeze and Transpose between them are gone where no carrier axis is cut.
 Law: a tensor's axes are groups of its carrier's axes; every operator acts on the same elements in the same way.
 Numerics: EXACT - each operator does the same arithmetic on the same elements.
 Scales: a carrier inherits the scale of the tensor that it carries.
-Fires: where nodes of another rank than 4 are refused, shapes are static, and no more Reshapes and Transposes are left inside
-    the model than there were; those at its inputs and outputs come on top.
+Fires: where nodes of another rank than 4 are refused, shapes are static, and no more Reshapes and Transposes are left
+    inside the model than there were; those at its inputs and outputs come on top.
 Refuses: a part whose borders would need more Reshapes and Transposes than go.
 Source: GEN-RANK, GEN-2D, EW-2D, CAT-4D, SLICE-4D, SHUF-4D, SHUF-FLAT.
 Example: MaxPool([N, C, L], kernel 3) -> Reshape to [N, C, 1, L], MaxPool 1x3, Reshape back at the graph output
@@ -50,7 +50,9 @@ class LiftTo4d(Pass[region.Region]):
         if found is None or found.holds(*self.anchors)[0] is not node:
             return None
         if not found.worth:
-            reason = f"{found.inner} Reshapes and Transposes would be left around {len(found.nodes)} nodes, {found.moves} go"
+            reason = (
+                f"{found.inner} Reshapes and Transposes would be left around {len(found.nodes)} nodes, {found.moves} go"
+            )
             return Refusal(reason, found.nodes)
         return Match(found.nodes, found, f"{found.work} nodes to rank 4, {found.moves} Reshapes and Transposes gone")
 

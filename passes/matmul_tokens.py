@@ -1,7 +1,8 @@
 """Products of token tensors with a constant matrix become 1x1 convolutions where the layout comes out even.
 
-What it does: MatMul and Gemm by a constant [K, M] matrix on [N, T, K] or [N, H, W, K] work on the NCHW tensor that holds the
-    same elements as [N, K, T] or [N, K, H, W]: the product is a 1x1 Conv, and Transposes and Reshapes between are gone.
+What it does: MatMul and Gemm by a constant [K, M] matrix on [N, T, K] or [N, H, W, K] work on the NCHW tensor that
+    holds the same elements as [N, K, T] or [N, K, H, W]: the product is a 1x1 Conv, and Transposes and Reshapes between
+    are gone.
 Law: y[n, t, m] = sum over k of x[n, t, k] W[k, m] is a convolution with a 1x1 kernel over the positions t.
 Numerics: ROUNDING - the sums run in another order.
 Scales: a carrier inherits the scale of the tensor that it carries; weights keep theirs per output channel.
@@ -51,9 +52,15 @@ class MatmulTokens(Pass[region.Region]):
         if found is None or found.holds(*self.anchors)[0] is not node:
             return None
         if not found.worth:
-            reason = f"{found.inner} Reshapes and Transposes would be left around {len(found.nodes)} nodes, {found.moves} go"
+            reason = (
+                f"{found.inner} Reshapes and Transposes would be left around {len(found.nodes)} nodes, {found.moves} go"
+            )
             return Refusal(reason, found.nodes)
-        return Match(found.nodes, found, f"{len(found.holds(*self.anchors))} products, {found.moves} Reshapes and Transposes gone")
+        return Match(
+            found.nodes,
+            found,
+            f"{len(found.holds(*self.anchors))} products, {found.moves} Reshapes and Transposes gone",
+        )
 
     def apply(self, match: Match[region.Region], edit: Editor) -> None:
         region.move(match.facts, edit)

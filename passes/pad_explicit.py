@@ -1,8 +1,9 @@
 """Pads that stand alone become one-hot convolutions.
 
-What it does: zeros around H and W come from depthwise Convs with kernel a + b + 1, their one at row b, and pads a + b on both
-    sides, for a zeros before and b after (in steps above 31, an axis at a time above 7); zero channels come from a 1x1
-    Conv with zero rows; a negative width is a Slice. Another fill value is added on the border by a constant.
+What it does: zeros around H and W come from depthwise Convs with kernel a + b + 1, their one at row b, and pads a + b
+    on both sides, for a zeros before and b after (in steps above 31, an axis at a time above 7); zero channels come
+    from a 1x1 Conv with zero rows; a negative width is a Slice. Another fill value is added on the border by a
+    constant.
 Law: such a Conv writes element i - a where it exists and zero elsewhere; x + 0 = x.
 Numerics: EXACT - an element times one plus zeros.
 Scales: the result inherits the scale of the input.

@@ -58,11 +58,11 @@ class ShareCommon(GraphPass):
 
     def run(self, context: Context, edit: Editor) -> list[Refusal]:
         nodes = list(context.model.nodes)
-        with edit.rewrite(self.name) as group:
+        with edit.rewrite(self.name, detail="dead nodes"):
             edit.sweep(reversed(nodes))
-            group.detail = "dead nodes"
-        for twin, first in list(_twin_constants(context)):
-            with edit.rewrite(self.name, twin.outputs[0], f"initializer {twin.name}"):
+        twins = list(_twin_constants(context))
+        with edit.rewrite(self.name, detail=f"{len(twins)} duplicate initializers"):
+            for twin, first in twins:
                 edit.replace_uses(twin, first)
         known: dict[Hashable, Node] = {}
         for node in nodes:

@@ -1,7 +1,7 @@
 """Slices with steps along height and width become one-hot convolutions with strides.
 
-What it does: Slice(x, start, end, step) along H or W is a depthwise Conv whose one kernel tap lies at the start and whose
-    stride is the step; a larger start, or an end that would leave more, is cut by a Slice of step 1 before. Steps
+What it does: Slice(x, start, end, step) along H or W is a depthwise Conv whose one kernel tap lies at the start and
+    whose stride is the step; a larger start, or an end that would leave more, is cut by a Slice of step 1 before. Steps
     along the channels are left to channel-select.
 Law: element i of the result is element start + i * step.
 Numerics: EXACT - an element times one.

@@ -1,7 +1,7 @@
 """Expand and Tile become nearest Resizes and 1x1 convolutions.
 
-What it does: along H and W an axis of size 1 is repeated by nearest Resizes; along C one channel is repeated by a 1x1 Conv of
-    ones, and a Tile of several channels is a 1x1 Conv with one-hot rows.
+What it does: along H and W an axis of size 1 is repeated by nearest Resizes; along C one channel is repeated by a 1x1
+    Conv of ones, and a Tile of several channels is a 1x1 Conv with one-hot rows.
 Law: repeating an axis of size 1 copies its one element; tile k of channel c is channel c.
 Numerics: EXACT - a Resize copies, and 1 * x = x.
 Scales: the result inherits the scale of the input.

@@ -1,12 +1,13 @@
 """Networks that work channels-last are carried channels-first, and the Transposes between cancel.
 
-What it does: operators between Transposes (element-wise ones, Concat, Slice, Split, Pad, Softmax, reductions) work on the
-    NCHW tensor that holds the same elements, with their axes renamed; what is left of the Transposes stands at the borders.
+What it does: operators between Transposes (element-wise ones, Concat, Slice, Split, Pad, Softmax, reductions) work on
+    the NCHW tensor that holds the same elements, with their axes renamed; what is left of the Transposes stands at the
+    borders.
 Law: permuting the axes of all operands, and the axes that an operator names, permutes the axes of its result.
 Numerics: EXACT - each operator does the same arithmetic on the same elements.
 Scales: the NCHW tensor inherits the scale of the tensor that it stands for.
-Fires: where fewer Transposes and Reshapes are left than before, or as many and an operator between them is refused only for
-    its axes (a constant per channel at the end of NHWC).
+Fires: where fewer Transposes and Reshapes are left than before, or as many and an operator between them is refused only
+    for its axes (a constant per channel at the end of NHWC).
 Refuses: nothing; where no Transpose would go, it has no business.
 Source: SHUF-EXIST, SHUF-BATCH; the way TensorFlow's exporters write channels-last networks.
 Example: Transpose(NHWC), Relu, Concat(axis 3), Transpose(NCHW) -> Relu, Concat(axis 1)

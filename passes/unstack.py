@@ -1,14 +1,17 @@
 """Tensors of rank 5 that stack a few NCHW tensors are carried apart.
 
-What it does: a Concat of Unsqueezes, or a Reshape of [N, K C, H, W] to [N, K, C, H, W], becomes K tensors of rank 4; what works
-    on the stack works on each of them, a reduction over the stack is a chain of Adds (or Max, Min), a Softmax over a stack
-    of two is Sigmoid(a - b) and Sigmoid(b - a), a choice from the stack is one of them, and a Reshape back a Concat.
+What it does: a Concat of Unsqueezes, or a Reshape of [N, K C, H, W] to [N, K, C, H, W], becomes K tensors of rank 4;
+    what works on the stack works on each of them, a reduction over the stack is a chain of Adds (or Max, Min), a
+    Softmax over a stack of two is Sigmoid(a - b) and Sigmoid(b - a), a choice from the stack is one of them, and a
+    Reshape back a Concat.
 Law: position k along the stack is tensor k; softmax(a, b) = (1 / (1 + e^(b - a)), 1 / (1 + e^(a - b))).
 Numerics: ROUNDING - sums run in another order, and a Softmax is written as a Sigmoid.
 Scales: each part inherits the scale of the stack.
-Fires: where everything between the stacking and the choice, reduction or merge is known and refused as it is; at most eight parts.
+Fires: where everything between the stacking and the choice, reduction or merge is known and refused as it is; at most
+    eight parts.
 Refuses: nothing; a stack that something else reads as a whole is left alone.
-Source: CAT-AXIS, SHUF-4D, RED-MAX, GEN-RANK; the selective kernels of SKNet, the split attention of ResNeSt, sums of stacks.
+Source: CAT-AXIS, SHUF-4D, RED-MAX, GEN-RANK; the selective kernels of SKNet, the split attention of ResNeSt, sums of
+    stacks.
 Example: Unsqueeze(a), Unsqueeze(b), Concat, ReduceSum over the new axis -> Add(a, b)
 """
 

@@ -8,7 +8,7 @@ not have that form. Arrays of dtype object, whose unknown entries are None, pass
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -16,11 +16,8 @@ import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
 
-from dlarewrite.ir.view import Array, attr, axis, ints
-
-Inputs = Sequence["Array | None"]
-Outputs = tuple[Array, ...]
-Kernel = Callable[[gs.Node, Inputs, int], "Outputs | None"]
+from dlarewrite.analysis.movement import MOVES, Inputs, Kernel, Outputs, data, int_list
+from dlarewrite.ir.view import Array, attr
 
 
 def evaluate(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
@@ -44,32 +41,13 @@ def constant_attribute(node: gs.Node) -> Array | None:
     return None
 
 
-def _data(inputs: Inputs, index: int = 0) -> Array:
-    value = inputs[index] if index < len(inputs) else None
-    if value is None:
-        raise ValueError(f"input {index} is missing")
-    return value
-
-
-def _list(node: gs.Node, inputs: Inputs, index: int, name: str) -> list[int] | None:
-    """An integer list that is an attribute in old opsets and input ``index`` in new ones."""
-    if index < len(inputs):
-        value = inputs[index]
-        return None if value is None else [int(v) for v in np.asarray(value).reshape(-1)]
-    return list(ints(node, name)) if name in node.attrs else None
-
-
 def _constant(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
     value = constant_attribute(node)
     return None if value is None else (value,)
 
 
-def _identity(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
-    return (_data(inputs),)
-
-
 def _cast(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
-    x = _data(inputs)
+    x = data(inputs)
     target = attr(node, "to")
     if not isinstance(target, int) or x.dtype.kind not in "iufb":
         return None
@@ -85,92 +63,12 @@ def _cast(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
 
 
 def _shape(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
-    dims = np.asarray(_data(inputs).shape, dtype=np.int64)
+    dims = np.asarray(data(inputs).shape, dtype=np.int64)
     return (dims[slice(attr(node, "start", 0), attr(node, "end"))],)
 
 
 def _size(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
-    return (np.asarray(_data(inputs).size, dtype=np.int64),)
-
-
-def _gather(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
-    return (np.take(_data(inputs), _data(inputs, 1).astype(np.int64), axis=attr(node, "axis", 0)),)
-
-
-def _slice(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
-    x = _data(inputs)
-    starts, ends = _list(node, inputs, 1, "starts"), _list(node, inputs, 2, "ends")
-    if starts is None or ends is None:
-        return None
-    axes = _list(node, inputs, 3, "axes")
-    steps = _list(node, inputs, 4, "steps")
-    picks = [slice(None)] * x.ndim
-    for i, where in enumerate(range(len(starts)) if axes is None else axes):
-        where = axis(where, x.ndim)
-        picks[where] = bounds(starts[i], ends[i], 1 if steps is None else steps[i], x.shape[where])
-    return (x[tuple(picks)],)
-
-
-def bounds(start: int, end: int, step: int, size: int) -> slice:
-    """ONNX's clamped Slice over one axis as a Python slice."""
-    start, end = start + size * (start < 0), end + size * (end < 0)
-    if step > 0:
-        return slice(min(max(start, 0), size), min(max(end, 0), size), step)
-    start, end = min(max(start, 0), size - 1), min(max(end, -1), size - 1)
-    return slice(start, None if end < 0 else end, step)
-
-
-def _concat(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
-    return (np.concatenate([x for x in inputs if x is not None], axis=attr(node, "axis", 0)),)
-
-
-def _squeeze(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
-    x, axes = _data(inputs), _list(node, inputs, 1, "axes")
-    return (np.squeeze(x, axis=None if axes is None else tuple(axes)),)
-
-
-def _unsqueeze(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
-    axes = _list(node, inputs, 1, "axes")
-    return None if axes is None else (np.expand_dims(_data(inputs), tuple(axes)),)
-
-
-def _reshape(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
-    x, dims = _data(inputs), _list(node, inputs, 1, "shape")
-    if dims is None:
-        return None
-    if not attr(node, "allowzero", 0):
-        dims = [x.shape[i] if d == 0 else d for i, d in enumerate(dims)]
-    return (x.reshape(dims),)
-
-
-def _flatten(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
-    x = _data(inputs)
-    cut = axis(attr(node, "axis", 1), x.ndim)
-    return (x.reshape(int(np.prod(x.shape[:cut], dtype=np.int64)), -1 if x.size else 0),)
-
-
-def _transpose(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
-    return (np.transpose(_data(inputs), ints(node, "perm") or None),)
-
-
-def _expand(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
-    x, dims = _data(inputs), _list(node, inputs, 1, "shape")
-    return None if dims is None else (np.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(dims))).copy(),)
-
-
-def _tile(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
-    repeats = _list(node, inputs, 1, "repeats")
-    return None if repeats is None or opset < 6 else (np.tile(_data(inputs), repeats),)
-
-
-def _split(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
-    x, where = _data(inputs), attr(node, "axis", 0)
-    sizes = _list(node, inputs, 1, "split")
-    if sizes is None:
-        count = len(node.outputs)
-        step = -(-x.shape[where] // count)
-        sizes = [min(step, x.shape[where] - i * step) for i in range(count)]
-    return tuple(np.split(x, np.cumsum(sizes)[:-1].tolist(), axis=where))
+    return (np.asarray(data(inputs).size, dtype=np.int64),)
 
 
 def _constant_of_shape(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
@@ -178,18 +76,18 @@ def _constant_of_shape(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | N
     value = (
         np.zeros(1, np.float32) if held is None else np.asarray(held.values if isinstance(held, gs.Constant) else held)
     )
-    return (np.full([int(d) for d in _data(inputs).reshape(-1)], value.reshape(-1)[0], dtype=value.dtype),)
+    return (np.full([int(d) for d in data(inputs).reshape(-1)], value.reshape(-1)[0], dtype=value.dtype),)
 
 
 def _range(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
-    start, limit, delta = (_data(inputs, i).reshape(()) for i in range(3))
+    start, limit, delta = (data(inputs, i).reshape(()) for i in range(3))
     if start.dtype.kind not in "iu":
         return None
     return (np.arange(int(start), int(limit), int(delta), dtype=start.dtype),)
 
 
 def _divide(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
-    a, b = _data(inputs), _data(inputs, 1)
+    a, b = data(inputs), data(inputs, 1)
     if a.dtype.kind == "f":
         return (a / b,)
     if not np.all(b):
@@ -200,7 +98,7 @@ def _divide(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
 
 
 def _modulo(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
-    a, b = _data(inputs), _data(inputs, 1)
+    a, b = data(inputs), data(inputs, 1)
     if a.dtype.kind not in "iu":
         return None
     if not np.all(b):
@@ -210,7 +108,7 @@ def _modulo(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
 
 def _binary(function: Callable[[Array, Array], Array], kinds: str = "iuf") -> Kernel:
     def kernel(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
-        a, b = _data(inputs), _data(inputs, 1)
+        a, b = data(inputs), data(inputs, 1)
         # Before opset 7, operands were lined up by an axis attribute.
         if a.dtype.kind not in kinds or a.dtype != b.dtype or opset < 7:
             return None
@@ -221,7 +119,7 @@ def _binary(function: Callable[[Array, Array], Array], kinds: str = "iuf") -> Ke
 
 def _unary(function: Callable[[Array], Array], kinds: str = "iuf") -> Kernel:
     def kernel(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
-        x = _data(inputs)
+        x = data(inputs)
         return (function(x),) if x.dtype.kind in kinds else None
 
     return kernel
@@ -229,11 +127,11 @@ def _unary(function: Callable[[Array], Array], kinds: str = "iuf") -> Kernel:
 
 def _fold(function: Callable[[Array, Array], Array]) -> Kernel:
     def kernel(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
-        result = _data(inputs)
+        result = data(inputs)
         if result.dtype.kind not in "iu":
             return None
         for i in range(1, len(inputs)):
-            result = function(result, _data(inputs, i))
+            result = function(result, data(inputs, i))
         return (result,)
 
     return kernel
@@ -241,10 +139,10 @@ def _fold(function: Callable[[Array, Array], Array]) -> Kernel:
 
 def _reduce(function: Callable[..., Any]) -> Kernel:
     def kernel(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
-        x = _data(inputs)
+        x = data(inputs)
         if x.dtype.kind not in "iu":
             return None
-        axes = _list(node, inputs, 1, "axes")
+        axes = int_list(node, inputs, 1, "axes")
         if not axes and attr(node, "noop_with_empty_axes", 0):
             return (x,)
         return (
@@ -255,27 +153,16 @@ def _reduce(function: Callable[..., Any]) -> Kernel:
 
 
 def _where(node: gs.Node, inputs: Inputs, opset: int) -> Outputs | None:
-    return (np.where(_data(inputs), _data(inputs, 1), _data(inputs, 2)),)
+    return (np.where(data(inputs), data(inputs, 1), data(inputs, 2)),)
 
 
 KERNELS: Mapping[str, Kernel] = MappingProxyType(
     {
+        **MOVES,
         "Constant": _constant,
-        "Identity": _identity,
         "Cast": _cast,
         "Shape": _shape,
         "Size": _size,
-        "Gather": _gather,
-        "Slice": _slice,
-        "Concat": _concat,
-        "Squeeze": _squeeze,
-        "Unsqueeze": _unsqueeze,
-        "Reshape": _reshape,
-        "Flatten": _flatten,
-        "Transpose": _transpose,
-        "Expand": _expand,
-        "Tile": _tile,
-        "Split": _split,
         "ConstantOfShape": _constant_of_shape,
         "Range": _range,
         "Where": _where,
@@ -306,7 +193,3 @@ KERNELS: Mapping[str, Kernel] = MappingProxyType(
         "ReduceMin": _reduce(np.min),
     }
 )
-MOVES = frozenset(
-    ("Identity", "Gather", "Slice", "Concat", "Squeeze", "Unsqueeze", "Reshape", "Flatten", "Transpose", "Split")
-)
-"""Kernels that move values without looking at them, so that unknown ones may be among them."""

@@ -16,6 +16,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from dlarewrite.analysis import kernels
+from dlarewrite.analysis.movement import MOVES
 from dlarewrite.ir.infer import is_shown
 from dlarewrite.ir.view import Array, attr, shape
 
@@ -96,7 +97,7 @@ class Values:
         if any(v is None and t.name for t, v in zip(node.inputs, inputs, strict=True)):
             return None
         arrays = [v for v in inputs if v is not None]
-        if node.op in kernels.MOVES:
+        if node.op in MOVES and node.op not in _GROWS:
             data = arrays if node.op == "Concat" else arrays[:1]
             if any(v.dtype == object for v in arrays[len(data) :]) or any(v.dtype.kind not in "iuO" for v in data):
                 return None

@@ -285,6 +285,12 @@ class Editor:
                 raise EditError(f"{op} would make {tensor.name!r} {kind} instead of {tensor.dtype}")
             if not _compatible(tensor.shape, dims):
                 raise EditError(f"{op} would make {tensor.name!r} {dims} instead of {tensor.shape}")
+            if tensor.dtype is None or tensor.shape is None:
+                self.describe(
+                    tensor,
+                    kind if tensor.dtype is None else tensor.dtype,
+                    dims if tensor.shape is None else tensor.shape,
+                )
         group.reformed.append((was, (label(node), op)))
 
     def set_opset(self, version: int) -> None:

@@ -184,8 +184,10 @@ def slicing(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Carried 
         axes, steps = ints(node, "axes", tuple(range(len(starts)))), (1,) * len(starts)
     else:
         read = [constant_value(input_at(node, i)) for i in range(1, 5)]
-        if read[0] is None or read[1] is None or any(
-            v is None and input_at(node, i) is not None for i, v in enumerate(read, 1)
+        if (
+            read[0] is None
+            or read[1] is None
+            or any(v is None and input_at(node, i) is not None for i, v in enumerate(read, 1))
         ):
             return None
         starts, ends = tuple(int(v) for v in read[0]), tuple(int(v) for v in read[1])
@@ -272,7 +274,9 @@ def reducing(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Carried
         as_input = opset >= 18 or (node.op == "ReduceSum" and opset >= 13)
         if not as_input:
             return edit.ops(node.op, carriers[:1], attrs | {"axes": places}, hint=label(node))
-        return edit.ops(node.op, [carriers[0], edit.constant(np.asarray(places, np.int64), "axes")], attrs, hint=label(node))
+        return edit.ops(
+            node.op, [carriers[0], edit.constant(np.asarray(places, np.int64), "axes")], attrs, hint=label(node)
+        )
 
     return Carried((result,), make)
 
@@ -313,7 +317,10 @@ def padding(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Carried 
 
 
 def _spatial(data: Layout) -> int | None:
-    """Where the one spatial axis of an [N, C, L] tensor lies on its carrier: 2 or 3, and nothing else lies beside it."""
+    """Where the one spatial axis of an [N, C, L] tensor lies on its carrier.
+
+    2 or 3, and nothing else lies beside it.
+    """
     if len(data.places) != 3 or not data.batched or data.place(1) != 1 or len(data.places[0]) > 1:
         return None
     place = data.place(2, 3)
@@ -353,11 +360,39 @@ def resize(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Carried |
     return Carried((result,), make)
 
 
-_UNARY = (
-    "Relu LeakyRelu Sigmoid Tanh Clip HardSigmoid HardSwish Elu Selu Celu Softplus Softsign ThresholdedRelu Mish Gelu "
-    "Abs Neg Exp Log Sqrt Reciprocal Erf Floor Ceil Round Sign Identity Dropout Cast Swish"
-).split()
-_REDUCE = "ReduceMean ReduceSum ReduceMax ReduceMin ReduceL1 ReduceL2 ReduceSumSquare".split()
+_UNARY = [
+    "Relu",
+    "LeakyRelu",
+    "Sigmoid",
+    "Tanh",
+    "Clip",
+    "HardSigmoid",
+    "HardSwish",
+    "Elu",
+    "Selu",
+    "Celu",
+    "Softplus",
+    "Softsign",
+    "ThresholdedRelu",
+    "Mish",
+    "Gelu",
+    "Abs",
+    "Neg",
+    "Exp",
+    "Log",
+    "Sqrt",
+    "Reciprocal",
+    "Erf",
+    "Floor",
+    "Ceil",
+    "Round",
+    "Sign",
+    "Identity",
+    "Dropout",
+    "Cast",
+    "Swish",
+]
+_REDUCE = ["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceSumSquare"]
 
 EXACT_RULES: Mapping[str, Rule] = MappingProxyType(
     {

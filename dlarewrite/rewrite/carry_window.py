@@ -1,4 +1,7 @@
-"""How convolutions and pools over one spatial axis are carried: as two-dimensional ones with a window of 1 on the other."""
+"""How convolutions and pools over one spatial axis are carried.
+
+As two-dimensional ones with a window of 1 on the other.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ def _attrs(node: gs.Node, w: Window, place: int) -> dict[str, Any]:
     attrs["kernel_shape"] = _twice(w.kernel[0], 1, place)
     attrs["strides"] = _twice(w.strides[0], 1, place)
     attrs["pads"] = _twice(w.begin[0], 0, place) + _twice(w.end[0], 0, place)
-    if w.dilations[0] != 1:
+    if w.dilations[0] != 1 and w.kernel[0] != 1:
         attrs["dilations"] = _twice(w.dilations[0], 1, place)
     if node.op == "ConvTranspose" and any(w.output_padding):
         attrs["output_padding"] = _twice(w.output_padding[0], 0, place)

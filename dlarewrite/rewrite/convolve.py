@@ -1,7 +1,7 @@
 """Two-dimensional convolutions taken apart: by kernel taps, by input channels, by output channels.
 
-A convolution is a sum over its kernel's taps and over its input channels; each block of taps is a smaller convolution of a
-shifted input. Shifting is cropping (Slice) and padding (of the convolution itself where it may, else by
+A convolution is a sum over its kernel's taps and over its input channels; each block of taps is a smaller convolution
+of a shifted input. Shifting is cropping (Slice) and padding (of the convolution itself where it may, else by
 :func:`shifted`); a block that reads nothing but padding is left out.
 """
 
@@ -30,7 +30,10 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Convolution:
-    """A Conv over H and W with constant weights: its tensors, window and static shapes ([N, C, H, W], [M, C/g, kh, kw])."""
+    """A Conv over H and W with constant weights.
+
+    Its tensors, window and static shapes ([N, C, H, W], [M, C/g, kh, kw]).
+    """
 
     node: gs.Node
     x: gs.Tensor
@@ -49,7 +52,15 @@ def read(node: gs.Node) -> Convolution | None:
     """The facts of a two-dimensional Conv with static shapes and constant weights and bias; None for any other node."""
     x, weights, bias = input_at(node, 0), input_at(node, 1), input_at(node, 2)
     data, form, out, found = shape(x), shape(weights), shape(node.outputs[0]), window(node)
-    if node.op != "Conv" or x is None or weights is None or found is None or data is None or form is None or out is None:
+    if (
+        node.op != "Conv"
+        or x is None
+        or weights is None
+        or found is None
+        or data is None
+        or form is None
+        or out is None
+    ):
         return None
     if len(data) != 4 or len(form) != 4 or 0 in out or not is_constant(weights) or is_constant(x):
         return None
@@ -112,8 +123,8 @@ def sum_of_blocks(
 ) -> gs.Tensor:
     """The convolution as the sum over kernel parts and ranges of input channels; the bias goes with the first.
 
-    Zeros that several parts want, and may not pad themselves, are put around the input once. ``step`` is as ``largest`` in
-    :func:`shifted`. At least one part is needed.
+    Zeros that several parts want, and may not pad themselves, are put around the input once. ``step`` is as ``largest``
+    in :func:`shifted`. At least one part is needed.
     """
     values = conv.values()
     x, parts = _padded_once(edit, conv, parts, step)
@@ -207,8 +218,9 @@ def convolve(
 def shifted(edit: Editor, x: gs.Tensor, pads: Sequence[int], largest: int = LARGEST_PAD) -> gs.Tensor:
     """x with zeros around it (top, bottom, left, right); negative numbers crop.
 
-    Crops are one Slice. Zeros come from one-hot depthwise convolutions with kernel a + b + 1 and pads a + b on both sides, for
-    a zeros before and b after: so every pad is smaller than its kernel. ``largest`` bounds a + b of one convolution.
+    Crops are one Slice. Zeros come from one-hot depthwise convolutions with kernel a + b + 1 and pads a + b on both
+    sides, for a zeros before and b after: so every pad is smaller than its kernel. ``largest`` bounds a + b of one
+    convolution.
     """
     form = shape(x)
     if form is not None and min(pads) < 0:

@@ -1,7 +1,7 @@
 """Data movement in operators that the DLA has: convolutions with one-hot weights and nearest Resizes.
 
-A convolution that multiplies one element by one and all others by zero copies that element: exact, as long as no element
-is infinite or not a number.
+A convolution that multiplies one element by one and all others by zero copies that element: exact, as long as no
+    element is infinite or not a number.
 """
 
 from __future__ import annotations
@@ -55,7 +55,10 @@ def depthwise(
 
 
 def scale_factors(scale: int) -> tuple[int, ...] | None:
-    """The fewest integer scales of at most 32 whose product is ``scale``, largest first; None where a prime is larger."""
+    """The fewest integer scales of at most 32 whose product is ``scale``, largest first.
+
+    None where a prime is larger.
+    """
     if scale <= LARGEST_SCALE:
         return (scale,) if scale > 1 else ()
     for factor in range(LARGEST_SCALE, 1, -1):
@@ -144,7 +147,10 @@ def read_slice(node: gs.Node, opset: int) -> dict[int, slice] | None:
 
 
 def read_pad(node: gs.Node, opset: int) -> tuple[tuple[int, ...], float] | None:
-    """The widths (all begins, then all ends; negative cuts) and fill value of a Pad; None where they are not constant."""
+    """The widths (all begins, then all ends.
+
+    Negative cuts) and fill value of a Pad; None where they are not constant.
+    """
     form = shape(input_at(node, 0))
     if form is None:
         return None

@@ -1,8 +1,8 @@
 """How a rank-4 NCHW tensor carries a tensor of another rank or axis order: the same elements, axis for axis.
 
-A :class:`Layout` gives, for each axis of the carried tensor, the axes of the carrier that it is made of, outermost first.
-Carrier axes of size 1 belong to no axis. ``[N, C*H*W]`` carried by ``[N, C, H, W]`` has the places ``(0,), (1, 2, 3)``;
-NHWC carried by NCHW has ``(0,), (2,), (3,), (1,)``.
+A :class:`Layout` gives, for each axis of the carried tensor, the axes of the carrier that it is made of, outermost
+first. Carrier axes of size 1 belong to no axis. ``[N, C*H*W]`` carried by ``[N, C, H, W]`` has the places ``(0,), (1,
+2, 3)``; NHWC carried by NCHW has ``(0,), (2,), (3,), (1,)``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-import numpy as np
 import onnx_graphsurgeon as gs
 
 from dlarewrite.ir.editor import Editor
@@ -26,28 +26,29 @@ Places = tuple[tuple[int, ...], ...]
 class Layout:
     """``dims`` is the carrier's NCHW shape, ``places`` the carrier axes (size > 1 only) of each axis of the tensor.
 
-    A fifth number in ``dims`` is the number of NCHW tensors that carry the tensor together (:mod:`~dlarewrite.rewrite.stacks`).
+    A fifth number in ``dims`` is the number of NCHW tensors that carry the tensor together
+    (:mod:`~dlarewrite.rewrite.stacks`).
     """
 
     dims: Dims
     places: Places
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """The shape of the carried tensor."""
         return tuple(math.prod(self.dims[a] for a in place) for place in self.places)
 
-    @property
+    @cached_property
     def order(self) -> tuple[int, ...]:
         """The carrier's axes of size > 1 in the order in which the tensor runs through them."""
         return tuple(a for place in self.places for a in place)
 
-    @property
+    @cached_property
     def straight(self) -> bool:
         """Whether tensor and carrier hold their elements in the same order, so that a Reshape leads from one to the other."""
         return self.order == tuple(sorted(self.order))
 
-    @property
+    @cached_property
     def identity(self) -> bool:
         """Whether tensor and carrier are the same tensor."""
         return self.straight and self.shape == self.dims
@@ -124,7 +125,10 @@ def layout(dims: Sequence[int], places: Sequence[Sequence[int]]) -> Layout:
 
 
 def natural(shape: Sequence[int], *, channels_last: bool = False) -> Layout | None:
-    """The layout that a tensor of rank 1 to 4 has unless its surroundings say otherwise: NCHW, NCL, NC, or NHWC, NLC."""
+    """The layout that a tensor of rank 1 to 4 has unless its surroundings say otherwise.
+
+    NCHW, NCL, NC, or NHWC, NLC.
+    """
     if not 1 <= len(shape) <= 4:
         return None
     first = {1: (1,), 2: (0, 1), 3: (0, 1, 3), 4: (0, 1, 2, 3)}

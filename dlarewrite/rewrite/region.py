@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import onnx_graphsurgeon as gs
 
@@ -21,8 +22,22 @@ from dlarewrite.rewrite.context import Context
 from dlarewrite.rewrite.layout import Layout, enter, leave, natural
 
 _CHANNELS_FIRST = frozenset(
-    "Conv ConvTranspose MaxPool AveragePool GlobalAveragePool GlobalMaxPool BatchNormalization InstanceNormalization "
-    "LRN Resize Upsample PRelu DepthToSpace SpaceToDepth GroupNormalization".split()
+    [
+        "Conv",
+        "ConvTranspose",
+        "MaxPool",
+        "AveragePool",
+        "GlobalAveragePool",
+        "GlobalMaxPool",
+        "BatchNormalization",
+        "InstanceNormalization",
+        "LRN",
+        "Resize",
+        "Upsample",
+        "DepthToSpace",
+        "SpaceToDepth",
+        "GroupNormalization",
+    ]
 )
 
 
@@ -47,11 +62,11 @@ class Region:
     inner: int
     """How many borders inside the model need a Reshape or Transpose; those at its inputs and outputs come on top."""
 
-    @property
+    @cached_property
     def nodes(self) -> tuple[gs.Node, ...]:
         return tuple(step.node for step in self.steps)
 
-    @property
+    @cached_property
     def borders(self) -> int:
         """How many entries and exits need a Reshape or Transpose."""
         return sum(not how.identity for _, how in (*self.entries, *self.exits))
@@ -61,7 +76,7 @@ class Region:
         """Whether no more Reshapes and Transposes are left inside the model than there were."""
         return self.inner <= self.moves
 
-    @property
+    @cached_property
     def moves(self) -> int:
         """How many Reshapes and Transposes go."""
         return sum(is_op(node, *MOVES) for node in self.nodes)
@@ -71,7 +86,7 @@ class Region:
         """How many nodes other than Reshapes and Transposes it holds."""
         return len(self.steps) - self.moves
 
-    @property
+    @cached_property
     def rating(self) -> tuple[int, int]:
         """The more Reshapes and Transposes go, the better; then, the more work is done on carriers."""
         return self.moves - self.borders, self.work
@@ -84,8 +99,8 @@ class Region:
 def grow(anchor: gs.Node, context: Context, rules: Mapping[str, Rule]) -> Region | None:
     """The region around the anchor, or None.
 
-    What comes from outside is taken for NCHW or for NHWC, whichever leaves more Reshapes and Transposes behind. Regions are
-    remembered until the graph changes.
+    What comes from outside is taken for NCHW or for NHWC, whichever leaves more Reshapes and Transposes behind. Regions
+    are remembered until the graph changes.
     """
     known: dict[int, Region | None] = context.memo.setdefault(("region", id(rules)), {})
     if id(anchor) not in known:
@@ -186,7 +201,9 @@ def _layout(tensor: gs.Tensor, layouts: Mapping[int, Layout], channels_last: boo
 
 def _unchanged(node: gs.Node, ins: list[Layout | None], carried: Carried) -> bool:
     """Whether the node is its own carried form: it stands where it should."""
-    return all(i is None or i.identity for i in ins) and all(o.identity for o in carried.outputs) and node.op not in MOVES
+    return (
+        all(i is None or i.identity for i in ins) and all(o.identity for o in carried.outputs) and node.op not in MOVES
+    )
 
 
 def _connected(first: gs.Node, steps: Mapping[int, Step]) -> set[int]:

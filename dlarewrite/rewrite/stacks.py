@@ -1,8 +1,8 @@
 """Stacks of NCHW tensors: a tensor with one more axis, carried by one NCHW tensor for each position along it.
 
-``torch.stack`` and views such as [N, 2, C, H, W] of [N, 2 C, H, W] make tensors of rank 5 whose extra axis is small: branches of a
-network that are weighted and summed. Carried apart, they need no more than rank 4. A layout's fifth dimension is the number
-of parts; an ordinary carrier has one.
+``torch.stack`` and views such as [N, 2, C, H, W] of [N, 2 C, H, W] make tensors of rank 5 whose extra axis is small:
+branches of a network that are weighted and summed. Carried apart, they need no more than rank 4. A layout's fifth
+dimension is the number of parts; an ordinary carrier has one.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ PARTS = 4
 """The place of the extra axis among a layout's dimensions."""
 
 _MOST = 8
-_UNARY = "Relu LeakyRelu Sigmoid Tanh Clip Abs Neg HardSigmoid Identity Dropout Cast".split()
-_BINARY = "Add Sub Mul Div Max Min".split()
-_MOVES = "Reshape Transpose Unsqueeze Squeeze Flatten".split()
+_UNARY = ["Relu", "LeakyRelu", "Sigmoid", "Tanh", "Clip", "Abs", "Neg", "HardSigmoid", "Identity", "Dropout", "Cast"]
+_BINARY = ["Add", "Sub", "Mul", "Div", "Max", "Min"]
+_MOVES = ["Reshape", "Transpose", "Unsqueeze", "Squeeze", "Flatten"]
 _REDUCE = MappingProxyType({"ReduceSum": "Add", "ReduceMean": "Add", "ReduceMax": "Max", "ReduceMin": "Min"})
 
 Parts = Sequence[gs.Tensor]
@@ -103,7 +103,11 @@ def _plain(tensor: gs.Tensor) -> Layout | None:
 
 def _leads_on(found: Apart, node: gs.Node, variable: Sequence[gs.Tensor]) -> bool:
     """Whether a node without stacked inputs belongs to the region: it makes a stack, or changes the rank for one."""
-    return any(o.dims[PARTS] > 1 for o in found.outputs) or is_op(node, *_MOVES) or any(shape(t) != found.outputs[0].dims[:PARTS] for t in variable)
+    return (
+        any(o.dims[PARTS] > 1 for o in found.outputs)
+        or is_op(node, *_MOVES)
+        or any(shape(t) != found.outputs[0].dims[:PARTS] for t in variable)
+    )
 
 
 def _component(anchor: gs.Node, model: Model) -> list[gs.Node]:
@@ -169,7 +173,9 @@ def _binary(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Apart | 
         return None
     for other in ins:
         offset = 0 if other is None else len(lead.places) - len(other.places)
-        if offset < 0 or (other is not None and any(p and p != w for p, w in zip(other.places, lead.places[offset:], strict=True))):
+        if offset < 0 or (
+            other is not None and any(p and p != w for p, w in zip(other.places, lead.places[offset:], strict=True))
+        ):
             return None
 
     def make(edit: Editor, parts: Sequence[Parts | None]) -> Sequence[Parts]:
@@ -315,7 +321,7 @@ def _choosing(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Apart 
     return Apart(node, tuple(results), lambda edit, parts: [[(parts[0] or ())[k] for k in r] for r in rows])
 
 
-RULES: Mapping[str, Callable[[gs.Node, Sequence["Layout | None"], int], "Apart | None"]] = MappingProxyType(
+RULES: Mapping[str, Callable[[gs.Node, Sequence[Layout | None], int], Apart | None]] = MappingProxyType(
     {
         **dict.fromkeys(_UNARY, _unary),
         **dict.fromkeys(_BINARY, _binary),

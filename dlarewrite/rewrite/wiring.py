@@ -1,8 +1,9 @@
-"""Channels as wires: which channel of which tensor each channel of an NCHW tensor is, through everything that only moves channels.
+"""Channels as wires: which channel of which tensor each channel of an NCHW tensor is, through everything that only moves
+    channels.
 
 Concat, Split, Slice and Gather along C, and chains of Reshapes and Transposes that shuffle channels, compute nothing. A
-tensor behind them is a list of wires; what reads it can often take the wires in another order (a convolution permutes its
-weights), so that most of the movement is not needed.
+tensor behind them is a list of wires; what reads it can often take the wires in another order (a convolution permutes
+its weights), so that most of the movement is not needed.
 """
 
 from __future__ import annotations
@@ -66,7 +67,10 @@ def joined(parts: Sequence[Wires]) -> Wires:
 
 @dataclass(frozen=True)
 class Shuffle:
-    """Nodes that only choose and reorder the channels of ``x``: each end is a tensor and the channels of x that it holds."""
+    """Nodes that only choose and reorder the channels of ``x``.
+
+    Each end is a tensor and the channels of x that it holds.
+    """
 
     x: gs.Tensor
     nodes: tuple[gs.Node, ...]
@@ -74,7 +78,10 @@ class Shuffle:
 
 
 def chosen(node: gs.Node, opset: int) -> list[Ints] | None:
-    """The channels that each output of a Split, Slice or Gather along C of an NCHW tensor takes; None for anything else."""
+    """The channels that each output of a Split, Slice or Gather along C of an NCHW tensor takes.
+
+    None for anything else.
+    """
     form = shape(input_at(node, 0))
     if form is None or len(form) != 4 or is_constant(input_at(node, 0)):
         return None
@@ -94,8 +101,8 @@ def chosen(node: gs.Node, opset: int) -> list[Ints] | None:
 def read_shuffle(first: gs.Node, model: Model) -> Shuffle | None:
     """The shuffle that starts with a Reshape of an NCHW tensor, or None.
 
-    Every path from the Reshape has to come back to an NCHW tensor with the same N, H and W whose channels are channels of
-    the input; nothing on the way may be read by anything else.
+    Every path from the Reshape has to come back to an NCHW tensor with the same N, H and W whose channels are channels
+    of the input; nothing on the way may be read by anything else.
     """
     form = shape(input_at(first, 0))
     if not is_op(first, "Reshape") or form is None or len(form) != 4 or math.prod(form) > _LARGEST or 0 in form:

@@ -61,7 +61,7 @@ def on_load(error: Exception, model: onnx.ModelProto) -> DlarewriteError:
     if newer:
         what = "opset" if newer.re is _NEWER_OPSET else "IR version"
         return CannotRun(f"the model is of {what} {newer[1]}, and this onnxruntime takes {what} {newer[2]} at most")
-    if "External data" in text:
+    if "External data" in text or "cannot get file size" in text:
         return ModelError(f"external data is missing or unreadable: {one_line(error)}")
     return ModelError(f"onnxruntime refuses the model: {one_line(error)}")
 

@@ -122,7 +122,7 @@ def test_disk_full_leaves_nothing(run, model: Path, out: Path, monkeypatch) -> N
     def full(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(Path, "replace", full)
     _refused(run("optimize", model, out), 1, "No space left on device")
 
 

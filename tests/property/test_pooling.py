@@ -7,6 +7,7 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from onnx import TensorProto, helper, numpy_helper
@@ -30,6 +31,7 @@ FAMILY = (
     "average-exclusive",
     "average-window",
 )
+OLD_RUNTIME = tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 24)
 TARGETS = st.sampled_from(("xavier-jp4", "xavier-jp5", "orin-jp6"))
 QUICK = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much])
 SIZES = st.tuples(st.integers(1, 40), st.integers(1, 40))
@@ -109,6 +111,7 @@ def test_max_pool(attrs: dict[str, Any], size: tuple[int, int], opset: int, targ
         assert set(ops(ran.after)) <= {"MaxPool", "Identity"}
 
 
+@pytest.mark.skipif(OLD_RUNTIME, reason="onnxruntime before 1.24 counts automatic pads in exclusive averages")
 @QUICK
 @given(windows(), SIZES, st.sampled_from((7, 10, 11, 13, 18, 19, 22)), TARGETS, st.booleans(), st.booleans())
 def test_average_pool(

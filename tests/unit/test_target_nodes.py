@@ -104,7 +104,7 @@ def test_a_dilated_same_convolution_is_uncertain() -> None:
     assert rules_of(beyond) == {"CONV-PAD-LT"}
 
 
-@pytest.mark.parametrize(("kernel", "cure"), [((3,), "conv1d"), ((3, 3, 3), "conv3d")])
+@pytest.mark.parametrize(("kernel", "cure"), [((3,), "conv1d"), ((3, 3, 3), "")])
 def test_convolutions_of_other_dimensions(kernel: tuple[int, ...], cure: str) -> None:
     assert cure_of(judge(conv(kernel)), "CONV-2D") == cure
 
@@ -187,9 +187,9 @@ def test_clip_of_integers_runs_on_the_gpu() -> None:
         ("Gelu", "gelu"),
         ("Erf", "gelu"),
         ("Neg", "logic"),
-        ("Sqrt", "sqrt"),
-        ("LSTM", "recurrent"),
-        ("LayerNormalization", "norm-to-affine"),
+        ("Sqrt", "reciprocal"),
+        ("LSTM", ""),
+        ("LayerNormalization", ""),
         ("DepthToSpace", "depth-to-space"),
         ("Identity", "drop-noops"),
         ("GlobalAveragePool", "global-average-pool"),
@@ -462,10 +462,10 @@ def test_softmax_before_opset_13_is_flattened() -> None:
     made = node("Softmax", [var()])
     found = judge(made, opset=11)
     assert found.verdict is GPU
-    assert cure_of(found, "SHUF-FLAT") == "softmax-axis"
+    assert cure_of(found, "SHUF-FLAT") == "upgrade-legacy"
     assert judge(node("Softmax", [var()]), opset=13).verdict is DLA
     assert judge(softmax(axis=-3)).verdict is DLA
-    assert cure_of(judge(unary("LogSoftmax", axis=1)), "UNARY-NO") == "softmax-axis"
+    assert cure_of(judge(unary("LogSoftmax", axis=1)), "UNARY-NO") == ""
 
 
 def test_matrix_products() -> None:

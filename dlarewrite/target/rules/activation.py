@@ -124,7 +124,7 @@ RULES = (
         limit=MATRIX_LIMIT,
         evidence=_D,
         sources=("OPS", "DLASW"),
-        cure="elu selu celu hard-sigmoid hard-swish softplus softsign leaky-forms gelu swish-mish",
+        cure="elu hard-sigmoid hard-swish softplus softsign leaky-forms gelu swish-mish",
         scope=Scope.MATRIX,
     ),
     _prelu(

@@ -70,7 +70,7 @@ def _doubtful_banks(facts: WindowFacts) -> tuple[int, ...]:
 
 
 def _for_spatial(facts: WindowFacts) -> str:
-    return {1: "conv1d", 3: "conv3d"}.get(len(facts.kernel), "")
+    return "conv1d" if len(facts.kernel) == 1 else ""
 
 
 _D, _I, _L = Evidence.DOCUMENTED, Evidence.INFERRED, Evidence.LOG
@@ -91,7 +91,7 @@ RULES = (
         measure=spatial,
         evidence=_D,
         sources=("LAT", "N86"),
-        cure="conv1d conv3d",
+        cure="conv1d",
         choose=_for_spatial,
         explanation="A 1-D convolution is wrapped in Shuffles by TensorRT's parser, which run on the GPU.",
     ),
@@ -215,7 +215,6 @@ RULES = (
         evidence=_I,
         effect="uncertain",
         sources=("OT", "here"),
-        cure="conv-dynamic-weight",
     ),
     _conv(
         id="CONV-CBUF",

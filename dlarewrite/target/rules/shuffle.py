@@ -160,7 +160,7 @@ RULES = (
         effect="gpu",
         sources=("DLASW", "KR"),
         profiles=ALL,
-        cure="lift-to-4d gemm-to-conv conv1d softmax-axis",
+        cure="lift-to-4d gemm-to-conv conv1d upgrade-legacy",
         scope=Scope.MATRIX,
     ),
 )

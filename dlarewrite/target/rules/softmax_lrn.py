@@ -76,7 +76,6 @@ RULES = (
         measure=_axis,
         evidence=_D,
         sources=("HDR",),
-        cure="softmax-axis",
     ),
     _softmax(
         id="SMAX-ACC",

@@ -28,7 +28,7 @@ RULES = (
         ops=tuple(_WITHOUT.split()),
         sources=("HDR", "OPS"),
         cure="depth-to-space space-to-depth tile-expand channel-select slice-split-hw gather-elements scatter-const "
-        "where-const cumsum norm-to-affine recurrent split-tail leaky-forms",
+        "where-const cumsum leaky-forms",
         explanation="The Gather header says so; the other layers' pages and headers have no DLA statement. "
         "DepthToSpace and SpaceToDepth pass a 6-D intermediate.",
     ),
