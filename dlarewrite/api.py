@@ -31,7 +31,7 @@ from dlarewrite.rewrite import (
     windows,
     wiring,
 )
-from dlarewrite.rewrite.carry import EXACT_RULES
+from dlarewrite.rewrite.carry import EXACT_RULES, MOVES
 from dlarewrite.rewrite.carry_matrix import MATRIX_RULES, is_product
 from dlarewrite.rewrite.carry_window import POOL_RULES, WINDOW_RULES
 from dlarewrite.rewrite.context import Context
@@ -41,6 +41,7 @@ from dlarewrite.target import Verdict
 __all__ = [
     "EXACT_RULES",
     "MATRIX_RULES",
+    "MOVES",
     "POOL_RULES",
     "WINDOW_RULES",
     "Catalogue",
@@ -85,4 +86,5 @@ __all__ = [
     "stacks",
     "view",
     "windows",
+    "wiring",
 ]

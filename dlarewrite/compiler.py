@@ -31,7 +31,7 @@ from dlarewrite.rewrite.manager import PassManager, RewriteLog, default_pipeline
 from dlarewrite.rewrite.pass_ import AnyPass, Phase
 from dlarewrite.rewrite.spec import Fixpoint, create, parse
 from dlarewrite.target import DEFAULT_TARGET, Precision, Target, judge_graph, load_target
-from dlarewrite.verify import Evidence, Prover, not_proven
+from dlarewrite.verify import Evidence, Prover, not_proven, noted_changes
 
 if TYPE_CHECKING:
     pass
@@ -300,6 +300,8 @@ class _Run:
     def prove(self, model: Model, log: RewriteLog) -> Evidence:
         if self.options.verify == "off":
             return not_proven("verification was turned off")
+        if not log.changes:
+            return not_proven("nothing was rewritten")
         _tell(self.watch, "verify")
         return self.compare(model, log.numerics)
 
@@ -310,6 +312,7 @@ class _Run:
             numerics=numerics,
             atol=self.options.atol,
             rtol=self.options.rtol,
+            io_changed=noted_changes(model.envelope.header),
             base_dir=self.folder,
         )
 

@@ -2,8 +2,9 @@
 
 A golden case is a text file: a model in ONNX's text syntax, a line ``-----``, and either the graph that the pass
 leaves (as :func:`dlarewrite.ir.text.render` prints it) or ``= refuses REASON``. Lines before the model that start
-with ``#`` are comments; ``# target: NAME``, ``# precision: int8``, ``# options: a=1`` and ``# shape: NAME:1x3`` set
-what the pass runs with. A float value that the graph declares (``<float[4,3,3,3] w>``) and nothing produces is a weight with seeded values.
+with ``#`` are comments; ``# target: NAME``, ``# precision: int8``, ``# options: a=1``, ``# shape: NAME:1x3`` and
+``# native-io: true`` set what the pass runs with. A float value that the graph declares (``<float[4,3,3,3] w>``) and
+nothing produces is a weight with seeded values.
 """
 
 from __future__ import annotations
@@ -92,9 +93,9 @@ def run(
 
 def assert_equal(before: onnx.ModelProto, after: onnx.ModelProto, numerics: Numerics = Numerics.EXACT) -> None:
     """Run both in onnxruntime on seeded inputs; raise AssertionError with the evidence where outputs differ."""
-    from dlarewrite.verify import prove
+    from dlarewrite.verify import noted_changes, prove
 
-    evidence = prove(before, after, numerics=numerics)
+    evidence = prove(before, after, numerics=numerics, io_changed=noted_changes(after))
     if not evidence.ok:
         raise AssertionError(f"outputs differ beyond {numerics}: {evidence}")
 
@@ -108,6 +109,8 @@ def check_case(path: Path, find: Callable[[str], type[AnyPass]], *, update: bool
     if "shape" in notes:
         name, _, dims = notes["shape"].rpartition(":")
         settings = Settings(shapes={name: tuple(int(d) for d in dims.split("x"))})
+    if notes.get("native-io") == "true":
+        settings = Settings(native_io=True)
     target, precision = notes.get("target", DEFAULT_TARGET), Precision(notes.get("precision", "fp16"))
     ran = run(instance, _body(head), target=target, precision=precision, settings=settings)
     if ran.changes:

@@ -85,5 +85,13 @@ CATALOGUE = Catalogue(
         PassRef("pad-explicit", "dlarewrite_passes.pad_explicit:PadExplicit"),
         PassRef("channel-shuffle", "dlarewrite_passes.channel_shuffle:ChannelShuffle"),
         PassRef("unstack", "dlarewrite_passes.unstack:Unstack"),
+        PassRef("slice-split-hw", "dlarewrite_passes.slice_split_hw:SliceSplitHw"),
+        PassRef("concat-axis", "dlarewrite_passes.concat_axis:ConcatAxis"),
+        PassRef("concat-pairs", "dlarewrite_passes.concat_pairs:ConcatPairs"),
+        PassRef("gather-elements", "dlarewrite_passes.gather_elements:GatherElements"),
+        PassRef("scatter-const", "dlarewrite_passes.scatter_const:ScatterConst"),
+        PassRef("where-const", "dlarewrite_passes.where_const:WhereConst"),
+        PassRef("einsum", "dlarewrite_passes.einsum:Einsum"),
+        PassRef("native-io", "dlarewrite_passes.native_io:NativeIo"),
     ),
 )

@@ -146,11 +146,10 @@ class _Trace:
 
     def moves(self, node: Node) -> bool:
         """Whether the node only moves channels: then its results are wires too."""
-        if view.is_op(node, "Concat") and view.axis(int(view.attr(node, "axis", 1)), 4) == 1:
-            if not any(view.is_constant(t) for t in node.inputs):
-                self.nodes.append(node)
-                self.put(node.outputs[0], wiring.joined([self.of(t) for t in node.inputs]))
-                return True
+        if wiring.joins(node):
+            self.nodes.append(node)
+            self.put(node.outputs[0], wiring.joined([self.of(t) for t in node.inputs]))
+            return True
         rows = wiring.chosen(node, self.context.opset)
         if rows is not None:
             self.nodes.append(node)
@@ -257,7 +256,7 @@ class _Maker:
 
 def _reordered(edit: Editor, step: Step, x: Tensor) -> Tensor:
     """The step's node on reordered channels: its constants in the same order."""
-    node, order = step.node, step.order
+    node = step.node
     inputs: list[Tensor | None] = [t if t.name else None for t in node.inputs]
     for index, tensor in enumerate(node.inputs):
         values = view.constant_value(tensor) if index != step.index and tensor.name else None

@@ -49,7 +49,7 @@ class ConvStride(Pass[Plan]):
             return Refusal("its weights are computed at run time, or its shapes are not static", (node,))
         if window.group != 1 or window.dilations != (1, 1):
             return Refusal(f"group {window.group} and dilations {list(window.dilations)} must be 1", (node,))
-        tall, wide = (_factor(s) for s in window.strides)
+        tall, wide = (_factor(s, k) for s, k in zip(window.strides, window.kernel, strict=True))
         if tall is None or wide is None:
             return Refusal(f"strides {list(window.strides)} have no factor of 2 to 8 that leaves at most 8", (node,))
         pads = (*_pads(conv, 0, tall), *_pads(conv, 1, wide))
@@ -70,9 +70,10 @@ class ConvStride(Pass[Plan]):
         edit.replace_uses(match.nodes[0].outputs[0], made)
 
 
-def _factor(stride: int) -> int | None:
-    """The smallest block that leaves a stride the DLA has; 1 where nothing is to be done."""
-    return next((f for f in range(1, 9) if stride % f == 0 and stride // f <= convolve.LARGEST_STRIDE), None)
+def _factor(stride: int, kernel: int) -> int | None:
+    """The smallest block that leaves a stride, and if it can be a kernel, that the DLA has; 1 where all is well."""
+    fit = [f for f in range(1, 9) if stride % f == 0 and stride // f <= convolve.LARGEST_STRIDE]
+    return next((f for f in fit if -(-kernel // f) <= convolve.LARGEST_KERNEL), fit[0] if fit else None)
 
 
 def _pads(conv: convolve.Convolution, axis: int, factor: int) -> tuple[int, int]:
@@ -86,8 +87,5 @@ def _laid_out(edit: Editor, x: Tensor, f: int, g: int) -> Tensor:
     """[N, C, H, W] -> [N, C * f * g, H / f, W / g]: channel c, row i and column j of each block."""
     form = view.shape(x) or (1, 1, 1, 1)
     channels = form[1]
-    weights = np.zeros((channels, f, g, channels, f, g), dtype=view.dtype(x) or np.float32)
-    c, i, j = np.meshgrid(np.arange(channels), np.arange(f), np.arange(g), indexing="ij")
-    weights[c, i, j, c, i, j] = 1
-    weights = weights.reshape(channels * f * g, channels, f, g)
-    return convolve.convolve(edit, x, weights, None, hint="", strides=(f, g), name="blocks")
+    taps = np.eye(channels * f * g, dtype=view.dtype(x) or np.float32).reshape(-1, channels, f, g)
+    return convolve.convolve(edit, x, taps, None, hint="", strides=(f, g), name="blocks")

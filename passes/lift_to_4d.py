@@ -20,6 +20,7 @@ from typing import ClassVar
 
 from dlarewrite.api import (
     EXACT_RULES,
+    MOVES,
     POOL_RULES,
     Context,
     Editor,
@@ -41,7 +42,7 @@ class LiftTo4d(Pass[region.Region]):
 
     name: ClassVar[str] = "lift-to-4d"
     numerics: ClassVar[Numerics] = Numerics.EXACT
-    anchors: ClassVar[tuple[str, ...]] = tuple(sorted(set(_RULES) - region.MOVES))
+    anchors: ClassVar[tuple[str, ...]] = tuple(sorted(set(_RULES) - MOVES))
 
     def match(self, node: Node, context: Context) -> Match[region.Region] | Refusal | None:
         if view.rank(node.outputs[0]) in (None, 0, 4):

@@ -5,7 +5,7 @@ What it does: zeros around H and W come from depthwise Convs with kernel a + b +
     from a 1x1 Conv with zero rows; a negative width is a Slice. Another fill value is added on the border by a
     constant.
 Law: such a Conv writes element i - a where it exists and zero elsewhere; x + 0 = x.
-Numerics: EXACT - an element times one plus zeros.
+Numerics: EXACT - an element times one plus zeros; zero channels are zero as long as the input is finite.
 Scales: the result inherits the scale of the input.
 Fires: on Pad of rank 4 in mode constant with constant widths that leave the batch alone, where the target refuses it.
 Refuses: a padded batch; modes reflect, edge and wrap; an infinite fill value, which no constant may carry through FP16.
@@ -71,15 +71,15 @@ class PadExplicit(Pass[Widths]):
 
 
 def _channels(edit: Editor, x: Tensor, widths: tuple[int, int]) -> Tensor:
-    """Channels cut off or zero channels put before and after."""
-    before, after = widths
+    """Channels cut off, or zero channels put before and after."""
     count = (view.shape(x) or (1, 1))[1]
-    if before <= 0 and after <= 0:
-        return emit.slice_(edit, x, [-before], [count + after], [1])
-    weights = np.zeros((before + count + after, count, 1, 1), dtype=view.dtype(x) or np.float32)
-    kept = np.arange(max(0, -before), min(count, count + after))
-    weights[kept + before, kept] = 1
-    return convolve.convolve(edit, x, weights, None, hint="", name="channels")
+    first, end = max(0, -widths[0]), count + min(0, widths[1])
+    if (first, end) != (0, count):
+        x = emit.slice_(edit, x, [first], [end], [1])
+    zeros = [np.zeros((max(0, width), end - first, 1, 1), dtype=view.dtype(x) or np.float32) for width in widths]
+    made = [convolve.convolve(edit, x, z, None, hint="", name="zeros") if len(z) else None for z in zeros]
+    parts = [part for part in (made[0], x, made[1]) if part is not None]
+    return parts[0] if len(parts) == 1 else edit.op("Concat", parts, {"axis": 1})
 
 
 def _border(node: Node, widths: Widths) -> np.typing.NDArray[np.float64]:
@@ -89,5 +89,5 @@ def _border(node: Node, widths: Widths) -> np.typing.NDArray[np.float64]:
     (front, back), (top, bottom, left, right) = widths.channels, widths.plane
     spans = zip((front, top, left), (back, bottom, right), form[1:], strict=True)
     inside = tuple(slice(max(0, a), size - max(0, b)) for a, b, size in spans)
-    border[(slice(None), *inside)] = 0
+    border[:, inside[0], inside[1], inside[2]] = 0
     return border

@@ -14,6 +14,7 @@ Example: x[:, :, 1::2, ::2] -> depthwise Conv 2x1, stride 2x2, its one in the se
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,7 +22,7 @@ import numpy as np
 
 from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, emit, forms, view
 
-_LARGEST_STRIDE, _LARGEST_KERNEL = 8, 32
+_LARGEST_KERNEL = 32
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class SliceSteps(Pass[Plan]):
             return None
         if min(kept[2].step, kept[3].step) < 0:
             return Refusal("a negative step along H or W turns the order round", (node,))
-        if _strides(kept[2].step) is None or _strides(kept[3].step) is None:
+        if forms.strides_of(kept[2].step) is None or forms.strides_of(kept[3].step) is None:
             return Refusal(f"steps {kept[2].step} and {kept[3].step} are no products of factors up to 8", (node,))
         plan = Plan(
             (kept[2].start, kept[3].start),
@@ -68,23 +69,12 @@ class SliceSteps(Pass[Plan]):
         x = _cut(edit, node.inputs[0], plan)
         kernel = np.zeros([plan.first[i] + 1 if _inside(x, i, plan) else 1 for i in (0, 1)])
         kernel[-1, -1] = 1
-        tall, wide = _strides(plan.steps[0]) or (), _strides(plan.steps[1]) or ()
-        stages = max(len(tall), len(wide))
-        for by in zip(tall + (1,) * (stages - len(tall)), wide + (1,) * (stages - len(wide)), strict=True):
-            x = forms.depthwise(edit, x, kernel, strides=by)
-            kernel = np.ones((1, 1))
+        tall, wide = (forms.strides_of(step) or () for step in plan.steps)
+        if kernel.size > 1:
+            x = forms.depthwise(edit, x, kernel, strides=((*tall, 1)[0], (*wide, 1)[0]))
+            tall, wide = tall[1:], wide[1:]
+        x = forms.subsample(edit, x, math.prod(tall), math.prod(wide))
         edit.replace_uses(node.outputs[0], x)
-
-
-def _strides(step: int) -> tuple[int, ...] | None:
-    """The fewest strides of at most 8 whose product is the step."""
-    if step <= _LARGEST_STRIDE:
-        return (step,) if step > 1 else ()
-    for factor in range(_LARGEST_STRIDE, 1, -1):
-        rest = _strides(step // factor) if step % factor == 0 else None
-        if rest is not None:
-            return (factor, *rest)
-    return None
 
 
 def _inside(x: Tensor, i: int, plan: Plan) -> bool:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlarewrite.api import EXACT_RULES, Context, Editor, Match, Node, Numerics, Pass, Refusal, region
+from dlarewrite.api import EXACT_RULES, MOVES, Context, Editor, Match, Node, Numerics, Pass, Refusal, region
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class TransposeSink(Pass[region.Region]):
         found = region.grow(node, context, EXACT_RULES)
         if found is None or found.borders > found.moves or found.holds("Transpose")[0] is not node:
             return None
-        work = [n for n in found.nodes if n.op not in region.MOVES]
+        work = [n for n in found.nodes if n.op not in MOVES]
         if found.borders == found.moves and all(map(context.is_native, work)):
             return None
         left = f", {found.borders} left at the borders" if found.borders else ""

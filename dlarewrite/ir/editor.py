@@ -362,7 +362,7 @@ class Editor:
             (new,) = self.ops("Identity", [new])
         # The declared type outlives the tensor that it was declared for.
         kind = old.dtype if new.dtype is None else new.dtype
-        self.describe(new, kind, old.shape if new.shape is None else new.shape)
+        self.describe(new, kind, _sharper(new.shape, old.shape))
         old_name, new_name = old.name, new.name
         places = [i for i, t in enumerate(model.outputs) if t is old]
         old.name, new.name = new_name, old_name
@@ -377,6 +377,53 @@ class Editor:
             model.envelope.recapture(new, old)
 
         group.record(undo)
+
+    def move_output(self, old: gs.Tensor, new: gs.Variable) -> None:
+        """Make ``new`` the graph output that ``old`` is, under the same name; dtype and shape may differ."""
+        group, model = self._open(), self.model
+        if not new.inputs or model.is_pinned(new) or model.envelope.is_captured(old):
+            raise EditError(f"{new.name!r} cannot become the graph output {old.name!r}")
+        names, places = (old.name, new.name), [i for i, t in enumerate(model.outputs) if t is old]
+        old.name, new.name = names[1], names[0]
+        for place in places:
+            model.outputs[place] = new
+
+        def undo() -> None:
+            old.name, new.name = names
+            for place in places:
+                model.outputs[place] = old
+
+        group.record(undo)
+
+    def move_input(self, old: gs.Variable, new: gs.Variable) -> None:
+        """Make a new graph input in ``old``'s place, of ``new``'s dtype and shape, and let it be read for ``new``."""
+        group, model = self._open(), self.model
+        if model.is_output(old) or model.envelope.is_captured(old) or model.is_output(new):
+            raise EditError(f"{new.name!r} cannot take the place of the graph input {old.name!r}")
+        place = next(i for i, t in enumerate(model.inputs) if t is old)
+        name = old.name
+        old.name = model.fresh(f"{name}_before")
+        model.inputs[place] = gs.Variable(name, new.dtype, new.shape)
+
+        def undo() -> None:
+            old.name = name
+            model.inputs[place] = old
+
+        group.record(undo)
+        self.replace_uses(new, model.inputs[place])
+
+    def note(self, key: str, value: str) -> None:
+        """Set an entry of the model's metadata."""
+        group, props = self._open(), self.model.envelope.header.metadata_props
+        before = [(p.key, p.value) for p in props]
+
+        def write(entries: list[tuple[str, str]]) -> None:
+            del props[:]
+            for name, text in entries:
+                props.add(key=name, value=text)
+
+        write([(k, v) for k, v in before if k != key] + [(key, value)])
+        group.record(lambda: write(before))
 
     # ---- erasing ----
 
@@ -469,6 +516,15 @@ def _check_same_type(old: gs.Tensor, new: gs.Tensor) -> None:
         raise EditError(f"replacing {old.name!r} would change its type from {old.dtype} to {new.dtype}")
     if not _compatible(old.shape, new.shape):
         raise EditError(f"replacing {old.name!r} would change its shape from {old.shape} to {new.shape}")
+
+
+def _sharper(dims: Sequence[Any] | None, others: Sequence[Any] | None) -> list[Any] | None:
+    """``dims`` with the static sizes that only ``others`` know."""
+    if dims is None:
+        return None if others is None else list(others)
+    if others is None:
+        return list(dims)
+    return [b if isinstance(b, int) and not isinstance(a, int) else a for a, b in zip(dims, others, strict=True)]
 
 
 def _compatible(old: Sequence[Any] | None, new: Sequence[Any] | None) -> bool:

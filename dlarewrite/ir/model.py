@@ -53,6 +53,7 @@ class Model:
         self._tickets: dict[str, int] = {}
         self.folder = folder
         self._ordered: list[gs.Node] | None = None
+        self._by_op: dict[str, list[tuple[int, gs.Node]]] | None = None
 
     @classmethod
     def load(cls, source: str | Path | onnx.ModelProto | gs.Graph, folder: Path | None = None) -> Model:
@@ -68,6 +69,17 @@ class Model:
         if self._ordered is None:
             self._ordered = stable_order(list(self._nodes.values()), lambda n: self._ranks[id(n)], self.reads)
         return self._ordered
+
+    def standard(self, *ops: str) -> list[gs.Node]:
+        """The nodes of these standard-domain operators in the order of :attr:`nodes`, found without a walk over all."""
+        nodes = self.nodes
+        if self._by_op is None:
+            self._by_op = {}
+            for place, node in enumerate(nodes):
+                if (node.domain or "") in ("", "ai.onnx"):
+                    self._by_op.setdefault(node.op, []).append((place, node))
+        found = [entry for op in dict.fromkeys(ops) for entry in self._by_op.get(op, ())]
+        return [node for _, node in sorted(found, key=lambda entry: entry[0])]
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -106,21 +118,21 @@ class Model:
     # The methods below belong to the Editor.
 
     def _reorder(self) -> None:
-        self._ordered = None
+        self._ordered = self._by_op = None
 
     def _insert(self, node: gs.Node, beside: gs.Node | None) -> None:
         major = self._ranks[id(beside)][0] if beside is not None and id(beside) in self._ranks else len(self._ranks)
         self._nodes[id(node)] = node
         self._ranks[id(node)] = (major, next(self._serial))
-        self._ordered = None
+        self._reorder()
 
     def _remove(self, node: gs.Node) -> None:
         del self._nodes[id(node)]
-        self._ordered = None
+        self._reorder()
 
     def _restore(self, node: gs.Node) -> None:
         self._nodes[id(node)] = node
-        self._ordered = None
+        self._reorder()
 
     def to_proto(self) -> onnx.ModelProto:
         """The model as a new ModelProto; external weights stay references into :attr:`folder`."""

@@ -25,7 +25,10 @@ def stable_order(
     ``reads`` yields all that a node depends on, captures of its subgraphs included.
     Raises :class:`ModelError` that names a node on the cycle where there is one.
     """
-    members = {id(n): n for n in nodes}
+    members = {id(n) for n in nodes}
+    ranked = sorted(nodes, key=rank)
+    if _is_sorted(ranked, members, reads):
+        return ranked
     waiting: dict[int, int] = {}
     readers: dict[int, list[gs.Node]] = {}
     for node in nodes:
@@ -52,3 +55,15 @@ def stable_order(
             hint="an ONNX graph must be acyclic; export the model again",
         )
     return order
+
+
+def _is_sorted(nodes: Sequence[gs.Node], members: set[int], reads: Callable[[gs.Node], Iterable[gs.Tensor]]) -> bool:
+    """Whether every producer stands before its readers; then this order by rank is the one that sorting would find."""
+    seen: set[int] = set()
+    for node in nodes:
+        for tensor in reads(node):
+            for maker in tensor.inputs:
+                if id(maker) not in seen and id(maker) in members:
+                    return False
+        seen.add(id(node))
+    return True

@@ -61,12 +61,18 @@ def output_at(node: gs.Node, index: int) -> gs.Tensor | None:
 
 def shape(tensor: gs.Tensor | None) -> tuple[int, ...] | None:
     """The static shape, or None where a dimension or the rank is unknown."""
-    if tensor is None or tensor.shape is None:
+    known = None if tensor is None else tensor.shape
+    if known is None:
         return None
-    dims = tuple(tensor.shape)
-    if any(isinstance(d, str) or d is None or d < 0 for d in dims):
-        return None
-    return tuple(int(d) for d in dims)
+    # A plain loop: this is the most called function of all.
+    dims: list[int] = []
+    for d in known:
+        if type(d) is not int and (d is None or isinstance(d, str)):
+            return None
+        if d < 0:
+            return None
+        dims.append(int(d))
+    return tuple(dims)
 
 
 def rank(tensor: gs.Tensor | None) -> int | None:

@@ -7,6 +7,7 @@ of a shifted input. Shifting is cropping (Slice) and padding (of the convolution
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -115,7 +116,7 @@ def spans(size: int, largest: int) -> tuple[Span, ...]:
     """``size`` cut into as few and as equal ranges of at most ``largest`` as can be."""
     count = -(-size // largest)
     cuts = [size * i // count for i in range(count + 1)]
-    return tuple(zip(cuts[:-1], cuts[1:], strict=True))
+    return tuple(itertools.pairwise(cuts))
 
 
 def sum_of_blocks(
@@ -241,7 +242,7 @@ def _steps(before: int, after: int, largest: int) -> list[Span]:
     """Pads shared out over steps of at most ``largest`` in all each."""
     count = -(-(before + after) // largest)
     cuts = [(before * i // count, after * i // count) for i in range(count + 1)] if count else []
-    steps = [(b[0] - a[0], b[1] - a[1]) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    steps = [(b[0] - a[0], b[1] - a[1]) for a, b in itertools.pairwise(cuts)]
     # Rounding may put one element too many into a step.
     return steps if all(sum(s) <= largest for s in steps) else _steps(before, after, largest - 1)
 

@@ -78,7 +78,7 @@ def _run_graph_pass(pass_: GraphPass, context: Context, edit: Editor) -> Outcome
 def _run_rewrites(pass_: Pass[Any], context: Context, edit: Editor, budget: Budget) -> Outcome:
     outcome = Outcome(pass_)
     refused: dict[int, Refusal] = {}
-    queue = deque(n for n in context.model.nodes if is_op(n, *pass_.anchors))
+    queue = deque(context.model.standard(*pass_.anchors))
     waiting = {id(n) for n in queue}
     fuel = _ROUNDS_PER_NODE * len(context.model) + 1000
     while queue:

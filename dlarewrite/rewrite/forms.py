@@ -21,7 +21,10 @@ NEAREST = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "n
 """The nearest Resize that every target has."""
 
 LARGEST_SCALE = 32
-"""RSZ-NEAR: integer scales up to this."""
+"""RSZ-NEAR: integer scales up to this; CONV-KERNEL has the same bound."""
+
+LARGEST_STRIDE = 8
+"""CONV-STRIDE."""
 
 
 def selector(rows: Sequence[int], channels: int, kind: np.dtype[np.generic]) -> Array:
@@ -100,6 +103,45 @@ def reachable(size: int) -> int:
     while scale_factors(size) is None:
         size += 1
     return size
+
+
+def crop(edit: Editor, x: gs.Tensor, where: int, first: int, end: int) -> gs.Tensor:
+    """Elements ``first`` to ``end`` of axis H or W, by one-hot depthwise Convs: for targets that have no Slice there.
+
+    Each Conv cuts up to 31 elements off: its kernel is longer than one by what it cuts, its one lies behind what it cuts off
+    at the front.
+    """
+    size = _form(x)[where]
+    while (first, end) != (0, size):
+        front = min(first, LARGEST_SCALE - 1)
+        back = min(size - end, LARGEST_SCALE - 1 - front)
+        kernel = np.zeros(front + back + 1)
+        kernel[front] = 1
+        x = depthwise(edit, x, kernel.reshape(-1, 1) if where == 2 else kernel.reshape(1, -1))
+        first, end, size = first - front, end - front, size - front - back
+    return x
+
+
+def strides_of(step: int) -> tuple[int, ...] | None:
+    """The fewest strides of at most 8 whose product is the step; None where a prime factor is larger."""
+    if step <= LARGEST_STRIDE:
+        return (step,) if step > 1 else ()
+    for factor in range(LARGEST_STRIDE, 1, -1):
+        rest = strides_of(step // factor) if step % factor == 0 else None
+        if rest is not None:
+            return (factor, *rest)
+    return None
+
+
+def subsample(edit: Editor, x: gs.Tensor, rows: int, columns: int) -> gs.Tensor:
+    """Every ``rows``-th row and ``columns``-th column from the first on, by strided depthwise Convs of one tap."""
+    tall, wide = strides_of(rows), strides_of(columns)
+    if tall is None or wide is None:
+        raise EditError(f"no strides of at most {LARGEST_STRIDE} make steps of {rows} and {columns}")
+    stages = max(len(tall), len(wide))
+    for by in zip(tall + (1,) * (stages - len(tall)), wide + (1,) * (stages - len(wide)), strict=True):
+        x = depthwise(edit, x, np.ones((1, 1)), strides=by)
+    return x
 
 
 def runs(rows: Sequence[int]) -> list[tuple[int, int]]:

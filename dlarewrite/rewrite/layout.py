@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import onnx_graphsurgeon as gs
 
@@ -45,7 +45,7 @@ class Layout:
 
     @cached_property
     def straight(self) -> bool:
-        """Whether tensor and carrier hold their elements in the same order, so that a Reshape leads from one to the other."""
+        """Whether tensor and carrier hold their elements in the same order: a Reshape leads from one to the other."""
         return self.order == tuple(sorted(self.order))
 
     @cached_property
@@ -108,15 +108,16 @@ class Layout:
         return Layout(self.dims, tuple(p for i, p in enumerate(self.places) if i not in axes))
 
     def relay(self, values: Array) -> Array:
-        """Values that broadcast against the tensor, as rank-4 values that broadcast the same way against the carrier."""
-        full = values.reshape((1,) * (len(self.places) - values.ndim) + values.shape)
+        """Values that broadcast against the tensor, as values that broadcast the same way against the carrier."""
+        full: Array = values.reshape((1,) * (len(self.places) - values.ndim) + values.shape)
         split: list[int] = []
         for size, place in zip(full.shape, self.places, strict=True):
             split.extend((1,) * len(place) if size == 1 else tuple(self.dims[a] for a in place))
         order = self.order
-        ranked = full.reshape(split).transpose([order.index(a) for a in sorted(order)])
+        ranked: Array = full.reshape(split).transpose([order.index(a) for a in sorted(order)])
         dims = iter(ranked.shape)
-        return ranked.reshape([next(dims) if a in order else 1 for a in range(len(self.dims))])
+        whole: Array = ranked.reshape([next(dims) if a in order else 1 for a in range(len(self.dims))])
+        return whole
 
 
 def layout(dims: Sequence[int], places: Sequence[Sequence[int]]) -> Layout:
@@ -129,6 +130,11 @@ def natural(shape: Sequence[int], *, channels_last: bool = False) -> Layout | No
 
     NCHW, NCL, NC, or NHWC, NLC.
     """
+    return _natural(tuple(shape), channels_last)
+
+
+@cache
+def _natural(shape: tuple[int, ...], channels_last: bool) -> Layout | None:
     if not 1 <= len(shape) <= 4:
         return None
     first = {1: (1,), 2: (0, 1), 3: (0, 1, 3), 4: (0, 1, 2, 3)}

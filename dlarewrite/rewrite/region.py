@@ -173,11 +173,15 @@ def _carry(nodes: list[gs.Node], model: Model, rules: Mapping[str, Rule], channe
         layouts.update((id(t), how) for t, how in zip(node.outputs, carried.outputs, strict=True))
         if not _unchanged(node, ins, carried):
             steps[id(node)] = Step(node, carried)
-    while steps:
-        kept = _connected(next(iter(steps.values())).node, steps)
-        chosen = tuple(step for key, step in steps.items() if key in kept)
+    place = {key: number for number, key in enumerate(steps)}
+    done: set[int] = set()
+    for key, step in steps.items():
+        if key in done:
+            continue
+        kept = _connected(step.node, steps)
+        done |= kept
+        chosen = tuple(steps[k] for k in sorted(kept, key=place.__getitem__))
         yield _region(chosen, kept, model, layouts, channels_last)
-        steps = {key: step for key, step in steps.items() if key not in kept}
 
 
 def _region(
@@ -192,9 +196,11 @@ def _region(
 def _layout(tensor: gs.Tensor, layouts: Mapping[int, Layout], channels_last: bool) -> Layout | None:
     """The layout worked out for a tensor, or the guess for one that comes from outside."""
     known = layouts.get(id(tensor))
-    form = shape(tensor)
-    if known is not None or form is None:
+    if known is not None:
         return known
+    form = shape(tensor)
+    if form is None:
+        return None
     fixed = bool(tensor.inputs) and len(form) == 4 and is_op(tensor.inputs[0], *_CHANNELS_FIRST)
     return natural(form, channels_last=channels_last and not fixed)
 

@@ -1,5 +1,4 @@
-"""Channels as wires: which channel of which tensor each channel of an NCHW tensor is, through everything that only moves
-    channels.
+"""Channels as wires: which channel of which tensor each channel of an NCHW tensor is.
 
 Concat, Split, Slice and Gather along C, and chains of Reshapes and Transposes that shuffle channels, compute nothing. A
 tensor behind them is a list of wires; what reads it can often take the wires in another order (a convolution permutes
@@ -8,6 +7,7 @@ its weights), so that most of the movement is not needed.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class Wires:
         edges = [0, *breaks.tolist(), len(self)]
         return [
             (int(self.sources[a]), int(self.channels[a]), int(self.channels[a]) + b - a)
-            for a, b in zip(edges[:-1], edges[1:], strict=True)
+            for a, b in itertools.pairwise(edges)
         ]
 
     def sorting(self, group: int = 1) -> Ints:
@@ -63,6 +63,13 @@ class Wires:
 def joined(parts: Sequence[Wires]) -> Wires:
     """The wires of a Concat."""
     return Wires(np.concatenate([p.sources for p in parts]), np.concatenate([p.channels for p in parts]))
+
+
+def joins(node: gs.Node) -> bool:
+    """Whether the node is a Concat of activations along C."""
+    if not is_op(node, "Concat") or len(shape(node.outputs[0]) or ()) != 4 or any(map(is_constant, node.inputs)):
+        return False
+    return axis(int(attr(node, "axis", 1)), 4) == 1
 
 
 @dataclass(frozen=True)
@@ -164,9 +171,8 @@ def _channels(values: npt.NDArray[np.int32], form: tuple[int, ...]) -> Ints | No
 def upstream(tensor: gs.Tensor, numbers: dict[int, int], sources: list[gs.Tensor | None], opset: int) -> Wires:
     """The wires of a tensor, followed up through Concat, Split, Slice and Gather along C; new sources are numbered."""
     maker = producer(tensor)
-    if maker is not None and is_op(maker, "Concat") and not any(is_constant(t) for t in maker.inputs):
-        if len(shape(tensor) or ()) == 4 and axis(int(attr(maker, "axis", 1)), 4) == 1:
-            return joined([upstream(t, numbers, sources, opset) for t in maker.inputs])
+    if maker is not None and joins(maker):
+        return joined([upstream(t, numbers, sources, opset) for t in maker.inputs])
     rows = chosen(maker, opset) if maker is not None else None
     if maker is not None and rows is not None:
         place = next(i for i, t in enumerate(maker.outputs) if t is tensor)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dlarewrite.verify.numeric import Prover, prove
     from dlarewrite.verify.numerics import Numerics, Tolerance, tolerance
     from dlarewrite.verify.outputs import OutputError, compare
-    from dlarewrite.verify.ports import IoChange
+    from dlarewrite.verify.ports import IoChange, noted_changes
     from dlarewrite.verify.runner import RunFailure, Session, run, runtime
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "feeds",
     "load_npz",
     "not_proven",
+    "noted_changes",
     "prove",
     "run",
     "runtime",
@@ -58,6 +59,7 @@ _HOME = MappingProxyType(
         "feeds": "inputs",
         "load_npz": "inputs",
         "not_proven": "evidence",
+        "noted_changes": "ports",
         "prove": "numeric",
         "run": "runner",
         "runtime": "runner",

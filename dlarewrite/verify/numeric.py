@@ -223,11 +223,13 @@ def _made_static(before: onnx.ModelProto, after: onnx.ModelProto, changed: Mappi
 
 
 def _narrowed(before: onnx.ModelProto, after: onnx.ModelProto) -> str | None:
-    """The dtype that fp64 was narrowed to: a rewrite that does so leaves Casts back to fp64 behind it."""
-    counts = [sum(_casts_to_double(node) for node in all_nodes(model.graph)) for model in (before, after)]
-    return "float32" if counts[1] > counts[0] else None
+    """The dtype that fp64 was narrowed to: a rewrite that does so leaves Casts to fp32, or back to fp64, behind it."""
+    for kind in (onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT):
+        counts = [sum(_casts_to(node, kind) for node in all_nodes(model.graph)) for model in (before, after)]
+        if counts[1] > counts[0]:
+            return "float32"
+    return None
 
 
-def _casts_to_double(node: onnx.NodeProto) -> bool:
-    double = onnx.TensorProto.DOUBLE
-    return node.op_type == "Cast" and any(a.name == "to" and a.i == double for a in node.attribute)
+def _casts_to(node: onnx.NodeProto, kind: int) -> bool:
+    return node.op_type == "Cast" and any(a.name == "to" and a.i == kind for a in node.attribute)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -44,6 +45,14 @@ class IoChange:
 
     name: str
     perm: tuple[int, ...] = ()
+
+
+def noted_changes(model: onnx.ModelProto) -> dict[str, IoChange]:
+    """Inputs and outputs that a rewrite changed on purpose, as it noted them in the metadata (``dlarewrite.io``)."""
+    for entry in model.metadata_props:
+        if entry.key == "dlarewrite.io":
+            return {name: IoChange(name, tuple(how["perm"])) for name, how in json.loads(entry.value).items()}
+    return {}
 
 
 def input_ports(model: onnx.ModelProto) -> list[Port]:

@@ -1,0 +1,95 @@
+"""Choices of rows and columns become Slices, strided convolutions, or one-hot convolutions that crop.
+
+What it does: Gather with constant indices along H or W is a Slice where they are one run, a strided one-hot depthwise Conv where
+    they are evenly spaced. Slice and Split along H and W are one-hot depthwise Convs where the target has no Slice for
+    them (INT8 builds, TensorRT 8.2): a kernel longer by what it cuts, with its one behind what goes at the front.
+Law: the choice of elements start, start + step, ... of an axis is a convolution with one tap.
+Numerics: EXACT - an element times one.
+Scales: each choice inherits the scale of the tensor that it is taken from.
+Fires: on Gather with a constant list of indices, Slice of step 1 and Split along H or W of rank 4 that the target refuses
+    or doubts.
+Refuses: Gather indices that are not evenly spaced.
+Source: SLICE-FP16, SLICE-NONE, NODLA, CONV-KERNEL.
+Example: Gather(x, [1, 2, 3], axis 2) -> Slice of rows 1 to 4
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, emit, forms, view
+
+Choices = tuple[tuple[int, range], ...]
+"""Per output its axis and its elements."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The choice of each output along the axis, and whether the target has Slices for it."""
+
+    axis: int
+    rows: tuple[range, ...]
+    slices: bool
+
+
+@dataclass(frozen=True)
+class SliceSplitHw(Pass[Plan]):
+    """Gather, Slice, Split over H or W -> Slice or one-hot depthwise Conv."""
+
+    name: ClassVar[str] = "slice-split-hw"
+    numerics: ClassVar[Numerics] = Numerics.EXACT
+    anchors: ClassVar[tuple[str, ...]] = ("Gather", "Slice", "Split")
+
+    def match(self, node: Node, context: Context) -> Match[Plan] | Refusal | None:
+        x = view.input_at(node, 0)
+        form = view.shape(x)
+        if x is None or form is None or len(form) != 4 or 0 in form or not view.is_float(x) or view.is_constant(x):
+            return None
+        found = _choices(node, form, context.opset)
+        if found is None or isinstance(found, Refusal):
+            return found
+        axis, rows = found
+        slices = form[axis] > 1 and forms.takes_slices(context, x, axis)
+        how = "by Slices" if slices else "by one-hot Convs"
+        return Match((node,), Plan(axis, rows, slices), f"{sum(map(len, rows))} of {form[axis]} along {'NCHW'[axis]} {how}")
+
+    def apply(self, match: Match[Plan], edit: Editor) -> None:
+        node, plan = match.nodes[0], match.facts
+        for tensor, rows in zip(node.outputs, plan.rows, strict=True):
+            if tensor.name:
+                edit.replace_uses(tensor, _taken(edit, node.inputs[0], rows, plan))
+
+
+def _choices(node: Node, form: tuple[int, ...], opset: int) -> tuple[int, tuple[range, ...]] | Refusal | None:
+    where = view.axis(int(view.attr(node, "axis", 0)), 4)
+    if node.op == "Split" and where in (2, 3):
+        ends = np.cumsum([0, *((view.shape(t) or (0,) * 4)[where] for t in node.outputs)]).tolist()
+        if ends[-1] != form[where]:
+            return None
+        return where, tuple(range(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True))
+    if node.op == "Slice":
+        cuts = forms.read_slice(node, opset) or {}
+        kept = [(axis, range(form[axis])[cut]) for axis, cut in cuts.items()]
+        plain = len(kept) == 1 and kept[0][0] in (2, 3) and kept[0][1].step == 1 and len(kept[0][1])
+        return (kept[0][0], (kept[0][1],)) if plain else None
+    held = view.constant_value(view.input_at(node, 1))
+    if node.op != "Gather" or where not in (2, 3) or held is None or held.ndim != 1 or not held.size:
+        return None
+    rows = np.arange(form[where])[held.astype(np.int64)].tolist()
+    step = rows[1] - rows[0] if len(rows) > 1 else 1
+    if step < 1 or forms.strides_of(step) is None or rows != list(range(rows[0], rows[-1] + 1, step)):
+        return Refusal(f"indices {rows[:8]} along {'NCHW'[where]} are not evenly spaced", (node,))
+    return where, (range(rows[0], rows[-1] + 1, step),)
+
+
+def _taken(edit: Editor, x: Tensor, rows: range, plan: Plan) -> Tensor:
+    first, end = rows[0], rows[-1] + 1
+    if plan.slices and (first, end) != (0, (view.shape(x) or (0,) * 4)[plan.axis]):
+        x = emit.slice_(edit, x, [first], [end], [plan.axis])
+    elif not plan.slices:
+        x = forms.crop(edit, x, plan.axis, first, end)
+    steps = (rows.step, 1) if plan.axis == 2 else (1, rows.step)
+    return forms.subsample(edit, x, *steps)
