@@ -102,9 +102,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{evidence:20}{count:>10}{100 * count / total:>7.1f}%{found['macs'][evidence] / 1e9:>12.2f}")
     print("\nInferred rules that decide most work")
     for row in found["inferred_rules"]:
-        print(
-            f"  {row['rule']:18}{row['macs'] / 1e9:>10.3f} GMACs{row['elements'] / 1e6:>10.2f} M elements{row['nodes']:>8} nodes"
-        )
+        work = f"{row['macs'] / 1e9:>10.3f} GMACs{row['elements'] / 1e6:>10.2f} M elements"
+        print(f"  {row['rule']:18}{work}{row['nodes']:>8} nodes")
     for kind in ("unknown_float", "problems"):
         for line in found[kind]:
             print(f"{kind}: {line}")

@@ -1,7 +1,8 @@
 """What dlarewrite makes of a folder of networks: ``python -m benchmarks.networks FOLDER [--inflate SCRIPT]``.
 
 For every ``*.onnx`` below FOLDER: figures before and after, passes that fired, evidence, time; a crash is a row too.
-With ``--refused`` the operators that are still refused are counted over the whole folder, by the MACs that they cut off.
+With ``--refused`` the operators that are still refused are counted over the whole folder, by the networks that have
+them.
 """
 
 from __future__ import annotations

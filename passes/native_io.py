@@ -1,14 +1,14 @@
 """Reshapes, Transposes and Casts at the network's borders are left to the caller, where --io native allows it.
 
-What it does: Reshape, Flatten, Squeeze, Unsqueeze, Cast and Transpose nodes that the target refuses and that stand between a
-    graph input or output and the rest are dropped; the input or output takes the rank-4 float tensor's place under
-    the same name. How to get the old one back is written into the model's metadata under ``dlarewrite.io``.
+What it does: Reshape, Flatten, Squeeze, Unsqueeze, Cast and Transpose nodes that the target refuses and that stand
+    between a graph input or output and the rest are dropped; the input or output takes the rank-4 float tensor's place
+    under the same name. How to get the old one back is written into the model's metadata under ``dlarewrite.io``.
 Law: the old tensor is the new one with its axes permuted by ``perm``, reshaped to ``shape`` and cast to ``dtype``.
-Numerics: EXACT - data movement that moves to the caller; a dropped Cast of an input lets the caller give the value uncast.
+Numerics: EXACT - data movement that moves to the caller, who casts where a Cast was dropped.
 Scales: the new border tensor keeps the scale that it had inside.
 Fires: only with --io native, at the end, where the inner tensor has rank 4 and a float type.
 Refuses: tensors that are another input or output too, or that a subgraph captures.
-Source: GEN-RANK, SHUF-FLAT, CAST; TensorRT adds a Shuffle on the GPU for networks with fewer dimensions at their borders.
+Source: GEN-RANK, SHUF-FLAT, CAST; TensorRT adds a Shuffle on the GPU where a network's border has fewer dimensions.
 Example: output logits[1,10] = Reshape(x[1,10,1,1]) -> output logits[1,10,1,1]
 """
 

@@ -2,13 +2,14 @@
 
 What it does: zeros around H and W come from depthwise Convs with kernel a + b + 1, their one at row b, and pads a + b
     on both sides, for a zeros before and b after (in steps above 31, an axis at a time above 7); zero channels come
-    from a 1x1 Conv with zero rows; a negative width is a Slice. Another fill value is added on the border by a
-    constant.
-Law: such a Conv writes element i - a where it exists and zero elsewhere; x + 0 = x.
-Numerics: EXACT - an element times one plus zeros; zero channels are zero as long as the input is finite.
-Scales: the result inherits the scale of the input.
-Fires: on Pad of rank 4 in mode constant with constant widths that leave the batch alone, where the target refuses it.
-Refuses: a padded batch; modes reflect, edge and wrap; an infinite fill value, which no constant may carry through FP16.
+    from a 1x1 Conv of zeros and a Concat; a negative width is a Slice. Another fill value is added on the border by a
+    constant. Modes reflect and edge fetch each border element by a depthwise Conv of two taps and keep it by a mask
+    that Convs make from a tensor of ones.
+Law: such a Conv writes element i - a where it exists and zero elsewhere; x + 0 = x, 0 * x = 0.
+Numerics: EXACT - products with one and zero, sums with zero, as long as the input is finite.
+Scales: the result inherits the scale of the input; masks are zero or one.
+Fires: on Pad of rank 4 with constant widths that leave the batch alone, where the target refuses it.
+Refuses: a padded batch; mode wrap; reflect by more than 7 and edge by more than 15; a fill value that is not finite.
 Source: SLICE-FILL, SLICE-MODE, CONV-PAD, CONV-PAD-LT.
 Example: Pad(x, H and W by 1) -> depthwise Conv 3x3, pads 2, its one in the middle
 """
@@ -21,7 +22,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, convolve, emit, forms, view
+from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, convolve, emit, forms, mirror, view
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Widths:
     plane: tuple[int, int, int, int]
     value: float
     step: int
+    mode: str = "constant"
 
 
 @dataclass(frozen=True)
@@ -49,25 +51,39 @@ class PadExplicit(Pass[Widths]):
         if x is None or form is None or read is None or not view.is_float(x):
             return None
         widths, value = read
-        mode = str(view.attr(node, "mode", "constant"))
-        if mode != "constant":
-            return Refusal(f"mode {mode!r} repeats elements, which no convolution of the whole tensor does", (node,))
         if widths[0] or widths[4]:
             return Refusal("the batch is padded", (node,))
+        plane = (widths[2], widths[6], widths[3], widths[7])
+        mode = str(view.attr(node, "mode", "constant"))
+        if mode != "constant":
+            return _copying(node, plane, (widths[1], widths[5]), mode)
         if not math.isfinite(value):
             return Refusal(f"the fill value {value} is not finite", (node,))
-        plane = (widths[2], widths[6], widths[3], widths[7])
         found = Widths((widths[1], widths[5]), plane, value, convolve.narrower(context, x))
         return Match((node,), found, f"widths {list(widths)}" + (f" of {value:g}" if value else ""))
 
     def apply(self, match: Match[Widths], edit: Editor) -> None:
         node, widths = match.nodes[0], match.facts
+        if widths.mode != "constant":
+            edit.replace_uses(node.outputs[0], mirror.mirrored(edit, node.inputs[0], widths.plane, widths.mode))
+            return
         x = convolve.shifted(edit, node.inputs[0], widths.plane, widths.step)
         if any(widths.channels):
             x = _channels(edit, x, widths.channels)
         if widths.value:
             x = edit.op("Add", [x, edit.constant(_border(node, widths), "border", view.dtype(x))])
         edit.replace_uses(node.outputs[0], x)
+
+
+def _copying(
+    node: Node, plane: tuple[int, int, int, int], channels: tuple[int, int], mode: str
+) -> Match[Widths] | Refusal:
+    """A Pad that repeats elements of the plane."""
+    if mode not in mirror.MODES or any(channels) or min(plane) < 0:
+        return Refusal(f"mode {mode!r} with widths {list(plane)}, channels {list(channels)} has no form here", (node,))
+    if max(plane) > mirror.WIDEST[mode]:
+        return Refusal(f"mode {mode!r} by {max(plane)} is wider than {mirror.WIDEST[mode]}", (node,))
+    return Match((node,), Widths((0, 0), plane, 0.0, 0, mode), f"{mode} by {list(plane)}")
 
 
 def _channels(edit: Editor, x: Tensor, widths: tuple[int, int]) -> Tensor:

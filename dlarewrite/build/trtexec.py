@@ -52,7 +52,7 @@ def script(request: BuildRequest) -> str:
         note = "# This release has no --layerDeviceTypes: TensorRT itself chooses among the nodes that the DLA takes.\n"
     return (
         "#!/bin/sh\n"
-        f"# Builds {request.engine.name} on DLA core {request.dla_core} of {request.profile.title}, TensorRT {release}.\n"
+        f"# {request.engine.name}: DLA core {request.dla_core} of {request.profile.title}, TensorRT {release}.\n"
         f"# {len(request.plan.regions)} DLA regions, {len(request.plan.gpu)} nodes on the GPU. Not run on a device.\n"
         f"{note}set -eu\n"
         "export CUDA_DEVICE_MAX_CONNECTIONS=32\n"

@@ -10,8 +10,8 @@ from dlarewrite.partition.summary import Summary
 from dlarewrite.rewrite.manager import PassRecord, RefusalRecord
 from dlarewrite.target import Evidence as Proof
 from dlarewrite.target import Finding, load_target
-from dlarewrite.verify.outputs import OutputError
 from dlarewrite.verify.evidence import Evidence, InputRange
+from dlarewrite.verify.outputs import OutputError
 
 BEFORE = Summary(10, 3, 2_000_000, 1_000_000, 3, 7, 1_500_000, uncertain_nodes=1, unknown_nodes=0)
 AFTER = Summary(9, 2, 2_000_000, 1_999_999, 1, 2, 4096, uncertain_nodes=1, unknown_nodes=1)
@@ -23,14 +23,14 @@ def finding(rule: str, message: str, effect: str = "gpu", cure: str = "") -> Fin
 
 NODES = (
     NodeEntry("conv", "Conv", ("c",), "dla", (finding("NOTE", "a remark", "note"),), 0),
-    NodeEntry("pool1", "MaxPool", ("p1",), "gpu", (finding("POOL-WINDOW", "window 13, at most 8", cure="pool-window"),)),
-    NodeEntry("pool2", "MaxPool", ("p2",), "gpu", (finding("POOL-WINDOW", "window 9, at most 8", cure="pool-window"),)),
+    NodeEntry("pool1", "MaxPool", ("p1",), "gpu", (finding("POOL-WIN", "window 13, at most 8", cure="pool-window"),)),
+    NodeEntry("pool2", "MaxPool", ("p2",), "gpu", (finding("POOL-WIN", "window 9, at most 8", cure="pool-window"),)),
     NodeEntry(
         "pool3",
         "MaxPool",
         ("p3",),
         "gpu",
-        (finding("POOL-WINDOW", "window 9, at most 8", cure="pool-window"), finding("POOL-PADS", "pads 9, at most 7")),
+        (finding("POOL-WIN", "window 9, at most 8", cure="pool-window"), finding("POOL-PAD", "pads 9, at most 7")),
     ),
     NodeEntry("up", "Resize", ("u",), "uncertain", (finding("RSZ-MODE", "sources differ", "uncertain"),)),
     NodeEntry("odd [red]", "Swirl", ("s",), "unknown", ()),

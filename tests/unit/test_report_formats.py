@@ -36,10 +36,10 @@ def test_sarif() -> None:
     assert found == [
         ("GATE-REQUIRE-FULL-DLA", "error"),
         ("GEN-LOADABLES", "none"),
-        ("POOL-WINDOW", "warning"),
-        ("POOL-WINDOW", "warning"),
-        ("POOL-WINDOW", "warning"),
-        ("POOL-PADS", "warning"),
+        ("POOL-WIN", "warning"),
+        ("POOL-WIN", "warning"),
+        ("POOL-WIN", "warning"),
+        ("POOL-PAD", "warning"),
         ("RSZ-MODE", "note"),
         ("UNKNOWN-OPERATOR", "warning"),
     ]
@@ -58,7 +58,7 @@ def test_junit_fails_for_gates_and_skips_for_nodes() -> None:
     skipped = [c for c in second.findall("testcase") if c.find("skipped") is not None]
     assert [c.get("name") for c in skipped] == ["pool1", "pool2", "pool3", "up", "odd [red]"]
     assert skipped[2].find("skipped").get("message") == (  # type: ignore[union-attr]
-        "gpu: POOL-WINDOW: window 9, at most 8; POOL-PADS: pads 9, at most 7"
+        "gpu: POOL-WIN: window 9, at most 8; POOL-PAD: pads 9, at most 7"
     )
 
 
@@ -72,8 +72,8 @@ def test_github() -> None:
     lines = github.render(JUDGED, GATES).splitlines()
     file = "file=nets/a%2Cb%3A 100%25.onnx"
     assert lines[0].startswith(f"::error {file},title=require-full-dla::NOT met: ")
-    assert lines[1].startswith(f"::warning {file},title=POOL-WINDOW::2 MaxPool nodes off the DLA: window 13")
-    assert lines[2].startswith(f"::warning {file},title=POOL-WINDOW%2C POOL-PADS::1 MaxPool node off the DLA")
+    assert lines[1].startswith(f"::warning {file},title=POOL-WIN::2 MaxPool nodes off the DLA: window 13")
+    assert lines[2].startswith(f"::warning {file},title=POOL-WIN%2C POOL-PAD::1 MaxPool node off the DLA")
     assert "%0Anodes: pool1, pool2%0Acure: pool-window" in lines[1]
     assert lines[3].startswith(f"::warning {file},title=unknown::1 Swirl node off the DLA: no rule")
     assert lines[4].startswith(f"::notice {file},title=RSZ-MODE::")

@@ -67,7 +67,7 @@ def test_nodes_are_grouped_with_every_rule() -> None:
         ("uncertain", "Resize", ["up"]),
     ]
     assert groups[0].reasons[0].text == "window 13, at most 8 (and 1 other value)"
-    assert [r.finding.rule for r in groups[1].reasons] == ["POOL-WINDOW", "POOL-PADS"]
+    assert [r.finding.rule for r in groups[1].reasons] == ["POOL-WIN", "POOL-PAD"]
     assert groups[1].cures == ("pool-window",)
 
 
