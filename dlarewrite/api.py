@@ -37,6 +37,7 @@ from dlarewrite.rewrite.carry_matrix import MATRIX_RULES, is_product
 from dlarewrite.rewrite.carry_window import POOL_RULES, WINDOW_RULES
 from dlarewrite.rewrite.context import Context
 from dlarewrite.rewrite.pass_ import GraphPass, Match, Pass, Phase, Refusal
+from dlarewrite.rewrite.volumes import VOLUME_RULES
 from dlarewrite.target import Verdict
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "MATRIX_RULES",
     "MOVES",
     "POOL_RULES",
+    "VOLUME_RULES",
     "WINDOW_RULES",
     "Catalogue",
     "Constant",

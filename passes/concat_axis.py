@@ -1,7 +1,7 @@
 """Concats over height or width become sums of padded tensors.
 
-What it does: each input of a Concat along H or W gets zeros where the others lie (one-hot depthwise Convs, at most 31 rows or
-    columns each), and the padded tensors are added.
+What it does: each input of a Concat along H or W gets zeros where the others lie (one-hot depthwise Convs, at most 31
+    rows or columns each), and the padded tensors are added.
 Law: an element plus zeros is the element.
 Numerics: EXACT - no element is changed.
 Scales: the padded tensors and their sums inherit the scale of the result.
@@ -50,7 +50,7 @@ class ConcatAxis(Pass[Plan]):
         before = [sum(sizes[:i]) for i in range(len(sizes))]
         zeros = tuple((b, out[axis] - b - size) for b, size in zip(before, sizes, strict=True))
         step = min(convolve.narrower(context, t) for t in node.inputs)
-        return Match((node,), Plan(axis, zeros, step), f"{len(sizes)} inputs padded to {out[axis]} along {'NCHW'[axis]}")
+        return Match((node,), Plan(axis, zeros, step), f"{len(sizes)} inputs padded to {out[axis]}")
 
     def apply(self, match: Match[Plan], edit: Editor) -> None:
         node, plan = match.nodes[0], match.facts

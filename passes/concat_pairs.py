@@ -1,7 +1,7 @@
 """Constants among the inputs of a Concat become activations.
 
-What it does: a constant input of a Concat along C is made from the smallest activation beside it: a 1x1 Conv of zeros whose bias
-    is the constant where each channel has one value, else a 1x1 Conv of zeros and an Add of the constant.
+What it does: a constant input of a Concat along C is made from the smallest activation beside it: a 1x1 Conv of zeros
+    whose bias is the constant where each channel has one value, else a 1x1 Conv of zeros and an Add of the constant.
 Law: 0 * x + v = v for every finite x.
 Numerics: EXACT - as long as the activation is finite.
 Scales: the made tensor takes the scale of the Concat.
@@ -60,6 +60,8 @@ def _made(edit: Editor, x: Tensor, values: np.typing.NDArray[np.generic]) -> Ten
     zeros = np.zeros((values.shape[1], (view.shape(x) or (1, 1))[1], 1, 1), dtype=values.dtype)
     each = values[:, :, :1, :1]
     if np.array_equal(values, np.broadcast_to(each, values.shape)):
-        return convolve.convolve(edit, x, zeros, edit.constant(each.reshape(-1).copy(), "values"), hint="", name="zeros")
+        return convolve.convolve(
+            edit, x, zeros, edit.constant(each.reshape(-1).copy(), "values"), hint="", name="zeros"
+        )
     made = convolve.convolve(edit, x, zeros, None, hint="", name="zeros")
     return edit.op("Add", [made, edit.constant(values.copy(), "values")])

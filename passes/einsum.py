@@ -1,8 +1,8 @@
 """Einsum with a constant becomes a 1x1 convolution or a MatMul, one that only scales becomes a Mul.
 
-What it does: an Einsum of an activation and a constant matrix that sums over one index is a 1x1 Conv where that index is the
-    channel axis of [N, C, H, W], and a MatMul where it is the last axis. One of two activations of equal index lists that
-    sums over nothing is a Mul.
+What it does: an Einsum of an activation and a constant matrix that sums over one index is a 1x1 Conv where that index
+    is the channel axis of [N, C, H, W], and a MatMul where it is the last axis. One of two activations of equal index
+    lists that sums over nothing is a Mul.
 Law: the definition of the operator.
 Numerics: ROUNDING - the sums run in another order.
 Scales: the result keeps its scale; weights get theirs per output channel.
@@ -24,7 +24,10 @@ from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal
 
 @dataclass(frozen=True)
 class Form:
-    """``kind`` is conv, matmul or mul; ``data`` the input index of the activation; ``turned``: the constant is [K, M]."""
+    """``kind`` is conv, matmul or mul.
+
+    ``data`` the input index of the activation; ``turned``: the constant is [K, M].
+    """
 
     kind: str
     data: int

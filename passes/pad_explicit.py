@@ -22,7 +22,21 @@ from typing import ClassVar
 
 import numpy as np
 
-from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, convolve, emit, forms, mirror, view
+from dlarewrite.api import (
+    Context,
+    Editor,
+    Match,
+    Node,
+    Numerics,
+    Pass,
+    Refusal,
+    Tensor,
+    convolve,
+    emit,
+    forms,
+    mirror,
+    view,
+)
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,17 @@
 """ScatterElements along the channels with the same indices everywhere become a choice from both tensors.
 
-What it does: the data and the updates are concatenated along C, and a 1x1 Conv with one-hot rows picks, for each channel, the
-    update that goes there or the data that stays; with reduction add the updates are placed by such a Conv and added.
+What it does: the data and the updates are concatenated along C, and a 1x1 Conv with one-hot rows picks, for each
+    channel, the update that goes there or the data that stays; with reduction add the updates are placed by such a Conv
+    and added.
 Law: y[n, c] = updates[n, j] where index[j] = c, else data[n, c].
 Numerics: EXACT - an element times one plus zeros.
 Scales: the concatenation takes the larger scale of both, which the result has.
-Fires: on ScatterElements of rank 4 along axis 1 with constant indices that do not depend on n, h and w, reduction none or add.
+Fires: on ScatterElements of rank 4 along axis 1 with constant indices that do not depend on n, h and w, reduction none
+    or add.
 Refuses: indices that differ from place to place, other reductions.
 Source: ONNX operator ScatterElements; NVIDIA's ScatterElements -> Conv, Mul, Add.
-Example: ScatterElements(x of 4 channels, index [1], u of 1 channel) -> Conv 1x1 that picks x0, u0, x2, x3 from Concat(x, u)
+Example: ScatterElements(x of 4 channels, index [1], u of 1 channel) -> Conv 1x1 that picks x0, u0, x2, x3 from
+    Concat(x, u)
 """
 
 from __future__ import annotations

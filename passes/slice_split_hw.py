@@ -1,13 +1,13 @@
 """Choices of rows and columns become Slices, strided convolutions, or one-hot convolutions that crop.
 
-What it does: Gather with constant indices along H or W is a Slice where they are one run, a strided one-hot depthwise Conv where
-    they are evenly spaced. Slice and Split along H and W are one-hot depthwise Convs where the target has no Slice for
+What it does: Gather with constant indices along H or W is a Slice where they are one run, a strided one-hot depthwise
+    Conv where they are evenly spaced. Slice and Split along H and W are one-hot depthwise Convs where the target has no Slice for
     them (INT8 builds, TensorRT 8.2): a kernel longer by what it cuts, with its one behind what goes at the front.
 Law: the choice of elements start, start + step, ... of an axis is a convolution with one tap.
 Numerics: EXACT - an element times one.
 Scales: each choice inherits the scale of the tensor that it is taken from.
-Fires: on Gather with a constant list of indices, Slice of step 1 and Split along H or W of rank 4 that the target refuses
-    or doubts.
+Fires: on Gather with a constant list of indices, Slice of step 1 and Split along H or W of rank 4 that the target
+    refuses or doubts.
 Refuses: Gather indices that are not evenly spaced.
 Source: SLICE-FP16, SLICE-NONE, NODLA, CONV-KERNEL.
 Example: Gather(x, [1, 2, 3], axis 2) -> Slice of rows 1 to 4
@@ -15,6 +15,7 @@ Example: Gather(x, [1, 2, 3], axis 2) -> Slice of rows 1 to 4
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -54,7 +55,8 @@ class SliceSplitHw(Pass[Plan]):
         axis, rows = found
         slices = form[axis] > 1 and forms.takes_slices(context, x, axis)
         how = "by Slices" if slices else "by one-hot Convs"
-        return Match((node,), Plan(axis, rows, slices), f"{sum(map(len, rows))} of {form[axis]} along {'NCHW'[axis]} {how}")
+        detail = f"{sum(map(len, rows))} of {form[axis]} along {'NCHW'[axis]} {how}"
+        return Match((node,), Plan(axis, rows, slices), detail)
 
     def apply(self, match: Match[Plan], edit: Editor) -> None:
         node, plan = match.nodes[0], match.facts
@@ -67,9 +69,9 @@ def _choices(node: Node, form: tuple[int, ...], opset: int) -> tuple[int, tuple[
     where = view.axis(int(view.attr(node, "axis", 0)), 4)
     if node.op == "Split" and where in (2, 3):
         ends = np.cumsum([0, *((view.shape(t) or (0,) * 4)[where] for t in node.outputs)]).tolist()
-        if ends[-1] != form[where]:
-            return None
-        return where, tuple(range(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True))
+        parts = tuple(range(a, b) for a, b in itertools.pairwise(ends))
+        # A part without elements has no DLA form, and unknown sizes do not add up.
+        return (where, parts) if ends[-1] == form[where] and all(parts) else None
     if node.op == "Slice":
         cuts = forms.read_slice(node, opset) or {}
         kept = [(axis, range(form[axis])[cut]) for axis, cut in cuts.items()]

@@ -1,8 +1,8 @@
 """Where with a constant condition becomes a choice of channels, or masks.
 
-What it does: a condition that is the same at every place takes one branch; one that depends on the channel alone picks channels
-    from both branches by a one-hot 1x1 Conv on their Concat; any other one is a * m + b * (1 - m) with the mask m as a
-    constant of full size, and a constant branch is masked beforehand.
+What it does: a condition that is the same at every place takes one branch; one that depends on the channel alone picks
+    channels from both branches by a one-hot 1x1 Conv on their Concat; any other one is a * m + b * (1 - m) with the
+    mask m as a constant of full size, and a constant branch is masked beforehand.
 Law: where(m, a, b) = a m + b (1 - m) for m of zeros and ones and finite a and b.
 Numerics: EXACT - products with one and zero, sums with zero.
 Scales: masked branches inherit their branch's scale, the sum the result's.

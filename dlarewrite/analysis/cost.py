@@ -35,6 +35,8 @@ def macs(node: gs.Node) -> int:
     if node.op in _MATRIX:
         first, result = shape(input_at(node, 0)), shape(output_at(node, 0))
         return math.prod(result) * first[-1] if first and result is not None else 0
+    if node.op == "Einsum":
+        return _einsum(node)
     if node.op in _RECURRENT:
         data, weight = shape(input_at(node, 0)), shape(input_at(node, 1))
         hidden = int(attr(node, "hidden_size", 0))
@@ -43,6 +45,18 @@ def macs(node: gs.Node) -> int:
         steps, batch, features = data
         return steps * batch * weight[0] * _RECURRENT[node.op] * hidden * (features + hidden)
     return 0
+
+
+def _einsum(node: gs.Node) -> int:
+    """One multiplication for each combination of all indices; 0 with an ellipsis."""
+    sides = str(attr(node, "equation", "")).replace(" ", "").partition("->")[0].split(",")
+    shapes = [shape(t) for t in node.inputs]
+    sizes: dict[str, int] = {}
+    for term, form in zip(sides, shapes, strict=False):
+        if form is None or len(term) != len(form) or not term.isalpha():
+            return 0
+        sizes.update(zip(term, form, strict=True))
+    return math.prod(sizes.values())
 
 
 def elements(tensor: gs.Tensor | None) -> int:

@@ -108,8 +108,8 @@ def reachable(size: int) -> int:
 def crop(edit: Editor, x: gs.Tensor, where: int, first: int, end: int) -> gs.Tensor:
     """Elements ``first`` to ``end`` of axis H or W, by one-hot depthwise Convs: for targets that have no Slice there.
 
-    Each Conv cuts up to 31 elements off: its kernel is longer than one by what it cuts, its one lies behind what it cuts off
-    at the front.
+    Each Conv cuts up to 31 elements off: its kernel is longer than one by what it cuts, its one lies behind what it
+    cuts off at the front.
     """
     size = _form(x)[where]
     while (first, end) != (0, size):

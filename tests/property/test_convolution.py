@@ -253,3 +253,63 @@ def test_conv_maps(over: int, kernel: int, bias: bool) -> None:
     result = convolution("conv-maps", (1, 1, 2, 2), (8192 + over, 1, kernel, kernel), bias=bias)
     assert result.changes
     assert max(t.dims[0] for t in result.after.graph.initializer) <= 8192
+
+
+@QUICK
+@given(
+    channels=st.sampled_from((1, 2, 4)),
+    depth=st.integers(1, 5),
+    kernel=st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 3)),
+    strides=st.tuples(st.integers(1, 2), st.integers(1, 2), st.integers(1, 2)),
+    pads=st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 2)),
+    group=st.sampled_from((1, 2)),
+    tail=st.sampled_from(("MaxPool", "AveragePool", "GlobalAveragePool", "BatchNormalization", "Add", "Flatten")),
+)
+def test_conv3d(
+    channels: int,
+    depth: int,
+    kernel: tuple[int, ...],
+    strides: tuple[int, ...],
+    pads: tuple[int, ...],
+    group: int,
+    tail: str,
+) -> None:
+    group = min(group, channels)
+    pads = tuple(min(p, k - 1) for p, k in zip(pads, kernel, strict=True))
+    size = (depth, 5, 6)
+    assume(all(n + 2 * p >= k for n, p, k in zip(size, pads, kernel, strict=True)))
+    rng = np.random.default_rng([channels, depth, *kernel])
+    constants = {
+        "w": rng.standard_normal((4, channels // group, *kernel)).astype(np.float32),
+        "s": rng.standard_normal(4).astype(np.float32),
+        "v": np.ones(4, np.float32),
+    }
+    attrs = {"strides": strides, "pads": [*pads, *pads], "group": group}
+    nodes = [
+        helper.make_node("Conv", ["x", "w", "s"], ["c"], **attrs),
+        helper.make_node("Relu", ["c"], ["r"]),
+        {
+            "MaxPool": helper.make_node("MaxPool", ["r"], ["y"], kernel_shape=[2, 1, 1], pads=[1, 0, 0, 0, 0, 0]),
+            "AveragePool": helper.make_node("AveragePool", ["r"], ["y"], kernel_shape=[1, 2, 2]),
+            "GlobalAveragePool": helper.make_node("GlobalAveragePool", ["r"], ["y"]),
+            "BatchNormalization": helper.make_node("BatchNormalization", ["r", "s", "s", "s", "v"], ["y"]),
+            "Add": helper.make_node("Add", ["r", "c"], ["y"]),
+            "Flatten": helper.make_node("Flatten", ["r"], ["y"]),
+        }[tail],
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, channels, *size))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(value, n) for n, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    try:
+        model = onnx.shape_inference.infer_shapes(model, strict_mode=True)
+    except onnx.shape_inference.InferenceError:
+        assume(False)
+    result = run(discover().find("conv3d"), model)
+    reads_padding_only = any("taken apart" in reason for reason in result.reasons)
+    assert result.changes or reads_padding_only
+    assert reads_padding_only or all(len(k) == 2 for k in kernels(result))

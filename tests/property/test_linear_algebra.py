@@ -468,3 +468,141 @@ def test_unstack(count: int, form: tuple[int, ...], where: int, middle: str, end
     result = ran("unstack", nodes, dict.fromkeys(names, form), constants, outputs)
     assert result.changes
     assert not left(result, "Unsqueeze", "Squeeze", "ReduceSum", "ReduceMean", "ReduceMax", "Gather", "Split")
+
+
+@QUICK
+@given(
+    size=st.tuples(st.integers(3, 9), st.integers(3, 9)),
+    data=st.data(),
+    mode=st.sampled_from(("reflect", "edge")),
+)
+def test_pad_explicit_copies(size: tuple[int, int], data: st.DataObject, mode: str) -> None:
+    most = [min(7, n - 1) if mode == "reflect" else 9 for n in size] * 2
+    widths = [data.draw(st.integers(0, m)) for m in most]
+    constants = {"p": np.asarray([0, 0, *widths[:2], 0, 0, *widths[2:]])}
+    result = ran(
+        "pad-explicit", [helper.make_node("Pad", ["x", "p"], ["y"], mode=mode)], {"x": (1, 2, *size)}, constants
+    )
+    assert bool(result.changes) == any(widths)
+
+
+@QUICK
+@given(
+    form=st.tuples(st.just(1), st.integers(1, 3), st.integers(2, 40), st.integers(2, 40)),
+    axis=st.sampled_from((2, 3, -1)),
+    data=st.data(),
+    operator=st.sampled_from(("Gather", "Slice", "Split")),
+    target=st.sampled_from(("xavier-jp4", "orin-jp6")),
+)
+def test_slice_split_hw(form: tuple[int, ...], axis: int, data: st.DataObject, operator: str, target: str) -> None:
+    size = form[axis]
+    first = data.draw(st.integers(0, size - 1))
+    step = data.draw(st.integers(1, 9))
+    rows = list(range(first, size, step))[: data.draw(st.integers(1, 5))]
+    cut = data.draw(st.integers(1, size - 1))
+    constants: Arrays = {
+        "rows": np.asarray([r - size if data.draw(st.booleans()) else r for r in rows]),
+        "s": np.asarray([first]),
+        "e": np.asarray([rows[-1] + 1]),
+        "a": np.asarray([axis]),
+        "sizes": np.asarray([cut, size - cut]),
+    }
+    nodes = {
+        "Gather": [helper.make_node("Gather", ["x", "rows"], ["y"], axis=axis)],
+        "Slice": [helper.make_node("Slice", ["x", "s", "e", "a"], ["y"])],
+        "Split": [helper.make_node("Split", ["x", "sizes"], ["y", "z"], axis=axis)],
+    }[operator]
+    outputs = ("y", "z") if operator == "Split" else ("y",)
+    result = ran("slice-split-hw", nodes, {"x": form}, constants, outputs, opset=13, target=target)
+    whole = operator != "Split" and len(rows) == size
+    if (target == "xavier-jp4" or operator == "Gather") and not whole:
+        assert result.changes
+        assert not left(result, "Gather", "Split")
+
+
+@QUICK
+@given(
+    sizes=st.lists(st.integers(1, 40), min_size=2, max_size=3),
+    axis=st.sampled_from((2, 3, -2)),
+    kind=KINDS,
+)
+def test_concat_axis(sizes: list[int], axis: int, kind: int) -> None:
+    names = [f"x{i}" for i in range(len(sizes))]
+    forms = {n: (1, 2, 3, size) if axis == 3 else (1, 2, size, 3) for n, size in zip(names, sizes, strict=True)}
+    result = ran("concat-axis", [helper.make_node("Concat", names, ["y"], axis=axis)], forms, {}, kind=kind)
+    assert result.changes
+    assert not left(result, "Concat")
+
+
+@QUICK
+@given(
+    channels=st.lists(SMALL, min_size=1, max_size=3),
+    uniform=st.lists(st.booleans(), min_size=1, max_size=2),
+    kind=KINDS,
+)
+def test_concat_pairs(channels: list[int], uniform: list[bool], kind: int) -> None:
+    inputs = {f"x{i}": (2, count, 3, 4) for i, count in enumerate(channels)}
+    constants: Arrays = {}
+    for i, same in enumerate(uniform):
+        value = weights(1, 2, 1 if same else 3, 1 if same else 4, kind=kind, seed=i)
+        constants[f"c{i}"] = np.broadcast_to(value, (2, 2, 3, 4)).copy()
+    nodes = [helper.make_node("Concat", [*constants, *inputs], ["y"], axis=1)]
+    result = ran("concat-pairs", nodes, inputs, constants, kind=kind)
+    assert result.changes
+
+
+@QUICK
+@given(
+    form=st.tuples(st.integers(1, 2), SMALL, st.integers(1, 3), st.integers(1, 3)),
+    reach=st.sampled_from(("all", "channel", "place", "row")),
+    branches=st.sampled_from((("x", "z"), ("x", "c"), ("c", "x"))),
+    seed=st.integers(0, 99),
+)
+def test_where_const(form: tuple[int, ...], reach: str, branches: tuple[str, str], seed: int) -> None:
+    shapes = {"all": (1,), "channel": (form[1], 1, 1), "place": form[1:], "row": (1, 1, 1, form[3])}
+    mask = np.random.default_rng(seed).integers(0, 2, shapes[reach]).astype(bool)
+    inputs = dict.fromkeys(set(branches) & {"x", "z"}, form)
+    constants: Arrays = {"m": mask, "c": weights(1, form[1], 1, 1)}
+    nodes = [helper.make_node("Where", ["m", *branches], ["w"]), helper.make_node("Sigmoid", ["w"], ["y"])]
+    result = ran("where-const", nodes, inputs, constants)
+    assert result.changes
+    assert not left(result, "Where")
+
+
+@QUICK
+@given(
+    form=st.tuples(st.integers(1, 2), SMALL, st.integers(1, 3), st.integers(1, 3)),
+    rows=st.lists(st.integers(0, 5), min_size=1, max_size=4, unique=True),
+    operator=st.sampled_from(("GatherElements", "ScatterElements", "add")),
+)
+def test_gather_and_scatter_elements(form: tuple[int, ...], rows: list[int], operator: str) -> None:
+    rows = sorted({r % form[1] for r in rows})
+    indices = np.broadcast_to(np.asarray(rows)[None, :, None, None], (form[0], len(rows), *form[2:])).copy()
+    if operator == "GatherElements":
+        nodes = [helper.make_node("GatherElements", ["x", "i"], ["y"], axis=1)]
+        result = ran("gather-elements", nodes, {"x": form}, {"i": indices})
+    else:
+        extra = {"reduction": "add"} if operator == "add" else {}
+        nodes = [helper.make_node("ScatterElements", ["x", "i", "u"], ["y"], axis=1, **extra)]
+        inputs = {"x": form, "u": tuple(indices.shape)}
+        result = ran("scatter-const", nodes, inputs, {"i": indices}, opset=18)
+    assert result.changes
+
+
+@QUICK
+@given(
+    equation=st.sampled_from(
+        ("bchw,oc->bohw", "bchw,co->bohw", "oc,bchw->bohw", "nchw, cd -> ndhw", "btc,cd->btd", "abcd,abcd->abcd")
+    ),
+    sizes=st.tuples(SMALL, SMALL, SMALL, SMALL, SMALL),
+)
+def test_einsum(equation: str, sizes: tuple[int, ...]) -> None:
+    operands = equation.replace(" ", "").partition("->")[0].split(",")
+    letters = dict(zip(sorted(set("".join(operands))), sizes, strict=False))
+    shapes = [tuple(letters[letter] for letter in term) for term in operands]
+    names = ["w" if len(term) == 2 else f"x{i}" for i, term in enumerate(operands)]
+    inputs = {n: s for n, s in zip(names, shapes, strict=True) if n != "w"}
+    constants = {n: weights(*s) for n, s in zip(names, shapes, strict=True) if n == "w"}
+    result = ran("einsum", [helper.make_node("Einsum", names, ["y"], equation=equation)], inputs, constants)
+    assert result.changes
+    assert not left(result, "Einsum")
