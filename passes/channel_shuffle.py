@@ -21,7 +21,22 @@ from typing import ClassVar
 
 import numpy as np
 
-from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, emit, forms, view, wiring
+from dlarewrite.api import (
+    Context,
+    Editor,
+    Match,
+    Node,
+    Numerics,
+    Pass,
+    Refusal,
+    Tensor,
+    elements,
+    emit,
+    forms,
+    macs,
+    view,
+    wiring,
+)
 
 _PLAIN = frozenset(
     [
@@ -85,7 +100,7 @@ class ChannelShuffle(Pass[Plan]):
         trace = _Trace(context)
         trace.enter(shuffle)
         trace.run()
-        most = self.max_slices if forms.takes_slices(context, shuffle.x) else 0
+        most = self.max_slices if _by_slices(context, trace, shuffle.x) else 0
         plan = Plan(tuple(trace.sources), tuple(trace.steps), tuple(trace.outputs), most)
         return Match(tuple(trace.nodes), plan, f"{len(plan.steps)} readers take their channels in another order")
 
@@ -177,6 +192,19 @@ class _Trace:
             self.put(node.outputs[0], wiring.Wires(np.full(len(order), number), np.argsort(order)))
         else:
             self.steps.extend(Step(node, i, self.wires[id(node.inputs[i])], np.arange(len(plain))) for i in read)
+
+
+def _by_slices(context: Context, trace: _Trace, x: Tensor) -> bool:
+    """Whether Slices are the better means than one-hot Convs.
+
+    Where the target doubts them (an INT8 build hops to FP16), only if the Convs would cost a tenth of the model.
+    """
+    if forms.takes_slices(context, x):
+        return True
+    if not forms.takes_slices(context, x, doubtful=True):
+        return False
+    picked = sum(len(step.wires) for step in trace.steps if len(step.wires.pick(step.order).runs()) > 1)
+    return picked * elements(x) * 10 > sum(map(macs, context.model.nodes))
 
 
 def _columns(node: Node) -> int:

@@ -1,8 +1,8 @@
 """Choices of rows and columns become Slices, strided convolutions, or one-hot convolutions that crop.
 
 What it does: Gather with constant indices along H or W is a Slice where they are one run, a strided one-hot depthwise
-    Conv where they are evenly spaced. Slice and Split along H and W are one-hot depthwise Convs where the target has no Slice for
-    them (INT8 builds, TensorRT 8.2): a kernel longer by what it cuts, with its one behind what goes at the front.
+    Conv where they are evenly spaced. Slice and Split along H and W are one-hot depthwise Convs where the target has no
+    Slice for them (INT8 builds, TensorRT 8.2): a kernel longer by what it cuts, its one behind what goes at the front.
 Law: the choice of elements start, start + step, ... of an axis is a convolution with one tap.
 Numerics: EXACT - an element times one.
 Scales: each choice inherits the scale of the tensor that it is taken from.

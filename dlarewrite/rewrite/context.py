@@ -71,14 +71,22 @@ class Context:
         known = self._verdicts.get(id(node))
         return known[1] if known is not None and known[0] is node else None
 
-    def allows(self, op: str, inputs: Sequence[gs.Tensor | None], attrs: dict[str, Any] | None = None) -> bool:
-        """Whether the target would take such a node, were it there (tried on a throw-away node)."""
+    def allows(
+        self,
+        op: str,
+        inputs: Sequence[gs.Tensor | None],
+        attrs: dict[str, Any] | None = None,
+        *,
+        doubtful: bool = False,
+    ) -> bool:
+        """Whether the target would take such a node, were it there; ``doubtful``: or might (tried on a throw-away node)."""
         edit = Editor(self.model)
         answer = False
         try:
             with edit.rewrite("allows"):
                 made = edit.op(op, inputs, attrs)
-                answer = self._judge.node(made.inputs[0]).verdict is Verdict.DLA
+                verdict = self._judge.node(made.inputs[0]).verdict
+                answer = verdict is Verdict.DLA or (doubtful and verdict is Verdict.UNCERTAIN)
                 raise _Undo
         except (_Undo, EditError):
             return answer

@@ -155,13 +155,13 @@ def runs(rows: Sequence[int]) -> list[tuple[int, int]]:
     return found
 
 
-def takes_slices(context: Context, x: gs.Tensor, where: int = 1) -> bool:
-    """Whether the target takes a Slice of step 1 along axis ``where`` of x."""
+def takes_slices(context: Context, x: gs.Tensor, where: int = 1, *, doubtful: bool = False) -> bool:
+    """Whether the target takes (``doubtful``: or might take) a Slice of step 1 along axis ``where`` of x."""
     end = _form(x)[where] - 1
     if context.opset < 10:
-        return context.allows("Slice", [x], {"starts": [0], "ends": [end], "axes": [where]})
+        return context.allows("Slice", [x], {"starts": [0], "ends": [end], "axes": [where]}, doubtful=doubtful)
     bounds = [gs.Constant(name, np.asarray([v], np.int64)) for name, v in (("start", 0), ("end", end), ("axis", where))]
-    return context.allows("Slice", [x, *bounds])
+    return context.allows("Slice", [x, *bounds], doubtful=doubtful)
 
 
 def read_slice(node: gs.Node, opset: int) -> dict[int, slice] | None:

@@ -1,7 +1,7 @@
 """Convolutions and pools over depth, height and width, on tensors that are taken apart along depth.
 
-Each slice of the depth is an NCHW tensor. A slice of a convolution's result reads a few slices of its input: side by side
-along the channels they are the input of one two-dimensional convolution, with the same work in all.
+Each slice of the depth is an NCHW tensor. A slice of a convolution's result reads a few slices of its input: side by
+side along the channels they are the input of one two-dimensional convolution, with the same work in all.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _pool(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Apart | No
 
 
 def _channels_as_depth(node: gs.Node, ins: Sequence[Layout | None]) -> Apart | None:
-    """A pool of [N, 1, C, H, W] whose window has one element along C: a pool of [N, C, H, W], and a choice of channels."""
+    """A pool of [N, 1, C, H, W] whose window has one element along C: a pool of [N, C, H, W], and chosen channels."""
     data, found, form = ins[0], window(node), shape(node.outputs[0])
     if data is None or found is None or form is None or len(found.kernel) != 3 or len(node.outputs) != 1:
         return None
