@@ -75,8 +75,19 @@ class Net:
 
     # Layers with weights
 
-    def conv(self, x: str, maps: int, kernel: int = 3, stride: int = 1, pad: int | None = None, *, groups: int = 1,
-             bias: bool = True, fused: bool = False, gain: float = RELU_GAIN) -> str:
+    def conv(
+        self,
+        x: str,
+        maps: int,
+        kernel: int = 3,
+        stride: int = 1,
+        pad: int | None = None,
+        *,
+        groups: int = 1,
+        bias: bool = True,
+        fused: bool = False,
+        gain: float = RELU_GAIN,
+    ) -> str:
         """Square convolution; ``pad`` defaults to the half kernel. ``fused`` names it as a folded Conv + BatchNorm."""
         channels = self.shape(x)[1] // groups
         draw = self.graph.weights
@@ -84,11 +95,29 @@ class Net:
         operands = [named("weight", draw.he((maps, channels, kernel, kernel), channels * kernel * kernel, gain))]
         if bias or fused:
             operands.append(named("bias", draw.uniform((maps,), -0.1, 0.1)))
-        return self.op("Conv", x, *operands, dilations=[1, 1], group=groups, kernel_shape=[kernel] * 2,
-                       pads=[kernel // 2 if pad is None else pad] * 4, strides=[stride] * 2)
+        return self.op(
+            "Conv",
+            x,
+            *operands,
+            dilations=[1, 1],
+            group=groups,
+            kernel_shape=[kernel] * 2,
+            pads=[kernel // 2 if pad is None else pad] * 4,
+            strides=[stride] * 2,
+        )
 
-    def deconv(self, x: str, maps: int, kernel: int, stride: int, pad: int = 0, output_padding: int = 0, *,
-               bias: bool = False, gain: float = RELU_GAIN) -> str:
+    def deconv(
+        self,
+        x: str,
+        maps: int,
+        kernel: int,
+        stride: int,
+        pad: int = 0,
+        output_padding: int = 0,
+        *,
+        bias: bool = False,
+        gain: float = RELU_GAIN,
+    ) -> str:
         """Square transposed convolution."""
         channels = self.shape(x)[1]
         draw = self.graph.weights
@@ -98,8 +127,17 @@ class Net:
         if bias:
             operands.append(self.parameter("bias", draw.uniform((maps,), -0.1, 0.1)))
         extra: dict[str, Any] = {"output_padding": [output_padding] * 2} if output_padding else {}
-        return self.op("ConvTranspose", x, *operands, dilations=[1, 1], group=1, kernel_shape=[kernel] * 2,
-                       pads=[pad] * 4, strides=[stride] * 2, **extra)
+        return self.op(
+            "ConvTranspose",
+            x,
+            *operands,
+            dilations=[1, 1],
+            group=1,
+            kernel_shape=[kernel] * 2,
+            pads=[pad] * 4,
+            strides=[stride] * 2,
+            **extra,
+        )
 
     def batch_norm(self, x: str, epsilon: float = 1e-5) -> str:
         """Inference-time normalisation over axis 1 with statistics near (0, 1)."""
@@ -146,8 +184,9 @@ class Net:
         return self.op("Mul", x, self.op("Sigmoid", x))
 
     def max_pool(self, x: str, kernel: int, stride: int, pad: int = 0) -> str:
-        return self.op("MaxPool", x, ceil_mode=0, dilations=[1, 1], kernel_shape=[kernel] * 2, pads=[pad] * 4,
-                       strides=[stride] * 2)
+        return self.op(
+            "MaxPool", x, ceil_mode=0, dilations=[1, 1], kernel_shape=[kernel] * 2, pads=[pad] * 4, strides=[stride] * 2
+        )
 
     def concat(self, *xs: str, axis: int = 1) -> str:
         return self.op("Concat", *xs, axis=axis)
@@ -161,15 +200,31 @@ class Net:
     def transpose(self, x: str, *perm: int) -> str:
         return self.op("Transpose", x, perm=list(perm))
 
-    def resize(self, x: str, *, scale: int | None = None, sizes: str = "", mode: str = "nearest",
-               coordinates: str = "half_pixel") -> str:
+    def resize(
+        self,
+        x: str,
+        *,
+        scale: int | None = None,
+        sizes: str = "",
+        mode: str = "nearest",
+        coordinates: str = "half_pixel",
+    ) -> str:
         """Resize by constant scales (``scale`` for H and W) or by the int64 tensor ``sizes``."""
         target = [sizes] if sizes else []
         # Up to opset 12 roi and scales are required, so exporters passed an empty tensor for "none".
         absent = "" if self.graph.opset >= 13 else self.constant(np.zeros(0, dtype=np.float32))
         scales = absent if scale is None else self.constant(np.asarray([1, 1, scale, scale], dtype=np.float32))
-        return self.op("Resize", x, absent, scales, *target, coordinate_transformation_mode=coordinates,
-                       cubic_coeff_a=-0.75, mode=mode, nearest_mode="floor")
+        return self.op(
+            "Resize",
+            x,
+            absent,
+            scales,
+            *target,
+            coordinate_transformation_mode=coordinates,
+            cubic_coeff_a=-0.75,
+            mode=mode,
+            nearest_mode="floor",
+        )
 
 
 def start(opset: int, seed: int, **inputs: Sequence[int]) -> tuple[Net, list[str]]:

@@ -71,7 +71,10 @@ def _residual(net: Net, x: str) -> str:
 
 
 CELLS: tuple[tuple[Callable[[Net, str], str], int], ...] = (
-    (_normalised, 4), (_context, 5), (_resampled, 4), (_residual, 7),
+    (_normalised, 4),
+    (_context, 5),
+    (_resampled, 4),
+    (_residual, 7),
 )
 """Cells and the nodes that each adds, with the Add behind it."""
 

@@ -26,8 +26,14 @@ def common_options(size: str, opset: int = 17) -> Callable[[Command], Command]:
     """Add ``OUT --size --seed --opset``; ``size`` and ``opset`` are the defaults."""
     options = (
         click.argument("out", type=click.Path(dir_okay=False, path_type=Path)),
-        click.option("--size", metavar="HxW", callback=parse_size, default=size, show_default=True,
-                     help="Height and width of the input."),
+        click.option(
+            "--size",
+            metavar="HxW",
+            callback=parse_size,
+            default=size,
+            show_default=True,
+            help="Height and width of the input.",
+        ),
         click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the weights."),
         click.option("--opset", type=int, default=opset, show_default=True, help="ONNX opset, 11 or newer."),
     )

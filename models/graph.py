@@ -81,8 +81,9 @@ class Graph:
         self._know(name, self.initializers[name])
         return name
 
-    def add_node(self, op_type: str, path: Sequence[str], inputs: Sequence[str], outputs: int, **attributes: Any
-                 ) -> tuple[str, ...]:
+    def add_node(
+        self, op_type: str, path: Sequence[str], inputs: Sequence[str], outputs: int, **attributes: Any
+    ) -> tuple[str, ...]:
         """Append a node named after its module path; give the names of its outputs, whose shapes are inferred."""
         name = self.unique("/" + "/".join((*path, op_type)))
         results = tuple(f"{name}_output_{index}" for index in range(outputs))
@@ -95,8 +96,12 @@ class Graph:
         read = {item: self.types[item] for item in inputs if item}
         data = {item: self.known[item] for item in inputs if item in self.known}
         inferred = shape_inference.infer_node_outputs(
-            schema, node, read, data,
-            opset_imports=[helper.make_opsetid("", self.opset)], ir_version=self.ir_version,
+            schema,
+            node,
+            read,
+            data,
+            opset_imports=[helper.make_opsetid("", self.opset)],
+            ir_version=self.ir_version,
         )
         self.types.update(inferred)
         return results

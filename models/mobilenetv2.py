@@ -21,8 +21,9 @@ def scaled(channels: int, width: float) -> int:
     return max(8, int(channels * width + 4) // 8 * 8)
 
 
-def build(size: tuple[int, int] = (224, 224), width: float = 0.5, classes: int = 1000, seed: int = 0,
-          opset: int = 17) -> onnx.ModelProto:
+def build(
+    size: tuple[int, int] = (224, 224), width: float = 0.5, classes: int = 1000, seed: int = 0, opset: int = 17
+) -> onnx.ModelProto:
     """Input ``input`` [1, 3, H, W], output ``logits`` [1, classes].
 
     ``width`` multiplies the channels: 1 in the paper.

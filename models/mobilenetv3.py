@@ -32,15 +32,28 @@ class Row:
 
 
 ROWS = (
-    Row(3, 16, 16, True, False, 2), Row(3, 72, 24, False, False, 2), Row(3, 88, 24, False, False, 1),
-    Row(5, 96, 40, True, True, 2), Row(5, 240, 40, True, True, 1), Row(5, 240, 40, True, True, 1),
-    Row(5, 120, 48, True, True, 1), Row(5, 144, 48, True, True, 1), Row(5, 288, 96, True, True, 2),
-    Row(5, 576, 96, True, True, 1), Row(5, 576, 96, True, True, 1),
+    Row(3, 16, 16, True, False, 2),
+    Row(3, 72, 24, False, False, 2),
+    Row(3, 88, 24, False, False, 1),
+    Row(5, 96, 40, True, True, 2),
+    Row(5, 240, 40, True, True, 1),
+    Row(5, 240, 40, True, True, 1),
+    Row(5, 120, 48, True, True, 1),
+    Row(5, 144, 48, True, True, 1),
+    Row(5, 288, 96, True, True, 2),
+    Row(5, 576, 96, True, True, 1),
+    Row(5, 576, 96, True, True, 1),
 )
 
 
-def build(size: tuple[int, int] = (224, 224), width: float = 0.5, classes: int = 1000, legacy: bool = False,
-          seed: int = 0, opset: int = 17) -> onnx.ModelProto:
+def build(
+    size: tuple[int, int] = (224, 224),
+    width: float = 0.5,
+    classes: int = 1000,
+    legacy: bool = False,
+    seed: int = 0,
+    opset: int = 17,
+) -> onnx.ModelProto:
     """Input ``input`` [1, 3, H, W], output ``logits`` [1, classes].
 
     ``width`` multiplies the channels: 1 in the paper.
@@ -73,8 +86,16 @@ def _gate(net: Net, x: str, legacy: bool) -> str:
     return net.op("Div", _relu6_shifted(net, x), net.scalar(6.0)) if legacy else net.hard_sigmoid(x)
 
 
-def _conv(net: Net, x: str, maps: int, kernel: int, stride: int, activation: Callable[[Net, str], str] | None,
-          groups: int = 1, gain: float = SWISH_GAIN) -> str:
+def _conv(
+    net: Net,
+    x: str,
+    maps: int,
+    kernel: int,
+    stride: int,
+    activation: Callable[[Net, str], str] | None,
+    groups: int = 1,
+    gain: float = SWISH_GAIN,
+) -> str:
     y = net.child(0).conv(x, maps, kernel, stride, groups=groups, fused=True, gain=gain)
     return y if activation is None else activation(net.child(2), y)
 

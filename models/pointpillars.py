@@ -45,8 +45,15 @@ IMAGE_CHANNELS = 64
 ANCHORS, CLASSES, BOX, DIRECTIONS = 6, 3, 7, 2
 
 
-def build(form: str = "mixed", size: tuple[int, int] = (248, 216), width: str = "small", seed: int = 0, opset: int = 17,
-          permuted_heads: bool = False, pillars: int = 1024) -> onnx.ModelProto:
+def build(
+    form: str = "mixed",
+    size: tuple[int, int] = (248, 216),
+    width: str = "small",
+    seed: int = 0,
+    opset: int = 17,
+    permuted_heads: bool = False,
+    pillars: int = 1024,
+) -> onnx.ModelProto:
     """Build one form.
 
     ``size`` is the pseudo-image's H and W, multiples of 8; the input is ``spatial_features`` [1, 64, H, W], or
@@ -96,8 +103,11 @@ def _block(net: Net, x: str, filters: int, layers: int, form: str, hard_swish: b
 
 
 def _heads(net: Net, x: str, permuted: bool) -> None:
-    heads = (("conv_cls", "cls_preds", CLASSES), ("conv_box", "box_preds", BOX),
-             ("conv_dir_cls", "dir_cls_preds", DIRECTIONS))
+    heads = (
+        ("conv_cls", "cls_preds", CLASSES),
+        ("conv_box", "box_preds", BOX),
+        ("conv_dir_cls", "dir_cls_preds", DIRECTIONS),
+    )
     for module, output, per_anchor in heads:
         y = net.at(module).conv(x, ANCHORS * per_anchor, 1, gain=1.0)
         net.output(net.transpose(y, 0, 2, 3, 1) if permuted else y, output)

@@ -40,9 +40,7 @@ def _encode(net: Net, points: str, channels: int) -> str:
 def _scatter(net: Net, vectors: str, coords: str, channels: int, size: tuple[int, int]) -> str:
     """``canvas[y * W + x] = vector``, then to NCHW. Coordinates are clamped: an empty pillar carries -1."""
     height, width = size
-    y, x = (
-        net.op("Gather", coords, net.constant(np.asarray(column, dtype=np.int64)), axis=1) for column in (2, 3)
-    )
+    y, x = (net.op("Gather", coords, net.constant(np.asarray(column, dtype=np.int64)), axis=1) for column in (2, 3))
     flat = net.op("Add", net.op("Mul", y, net.constant(np.asarray(width, dtype=np.int64))), x)
     bounds = (net.constant(np.asarray(bound, dtype=np.int64)) for bound in (0, height * width - 1))
     flat = net.op("Clip", flat, *bounds)

@@ -16,8 +16,9 @@ LAYERS = (3, 4, 6, 3)
 EXPANSION = 4
 
 
-def build(size: tuple[int, int] = (224, 224), width: int = 16, classes: int = 1000, seed: int = 0,
-          opset: int = 17) -> onnx.ModelProto:
+def build(
+    size: tuple[int, int] = (224, 224), width: int = 16, classes: int = 1000, seed: int = 0, opset: int = 17
+) -> onnx.ModelProto:
     """Input ``input`` [1, 3, H, W], output ``logits`` [1, classes].
 
     ``width`` is the stem's channels: 64 in the paper.
@@ -49,8 +50,9 @@ def _bottleneck(net: Net, x: str, maps: int, stride: int) -> str:
 
 @click.command(help=__doc__)
 @common_options(size="224")
-@click.option("--width", type=click.IntRange(1), default=16, show_default=True,
-              help="Channels of the stem; 64 is ResNet-50.")
+@click.option(
+    "--width", type=click.IntRange(1), default=16, show_default=True, help="Channels of the stem; 64 is ResNet-50."
+)
 @click.option("--classes", type=click.IntRange(1), default=1000, show_default=True)
 def main(out: Path, **options: object) -> None:
     write(out, build, **options)

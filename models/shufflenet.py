@@ -25,8 +25,14 @@ WIDTHS = {"0.5": (48, 96, 192, 1024), "1.0": (116, 232, 464, 1024), "1.5": (176,
 REPEATS = (4, 8, 4)
 
 
-def build(form: str = "split", size: tuple[int, int] = (224, 224), width: str = "0.5", classes: int = 1000,
-          seed: int = 0, opset: int = 17) -> onnx.ModelProto:
+def build(
+    form: str = "split",
+    size: tuple[int, int] = (224, 224),
+    width: str = "0.5",
+    classes: int = 1000,
+    seed: int = 0,
+    opset: int = 17,
+) -> onnx.ModelProto:
     """Input ``input`` [1, 3, H, W], output ``logits`` [1, classes]. Raises ValueError for an unknown form or width."""
     if form not in FORMS:
         raise ValueError(f"form must be one of {', '.join(FORMS)}, got {form}")
@@ -90,8 +96,9 @@ def _shuffle(net: Net, x: str) -> str:
 @click.command(help=__doc__)
 @common_options(size="224")
 @click.option("--form", type=click.Choice(FORMS), default="split", show_default=True)
-@click.option("--width", type=click.Choice(tuple(WIDTHS)), default="0.5", show_default=True,
-              help="Complexity of the paper.")
+@click.option(
+    "--width", type=click.Choice(tuple(WIDTHS)), default="0.5", show_default=True, help="Complexity of the paper."
+)
 @click.option("--classes", type=click.IntRange(1), default=1000, show_default=True)
 def main(out: Path, **options: object) -> None:
     write(out, build, **options)

@@ -24,8 +24,15 @@ __all__ = ["FORMS", "build"]
 FORMS = ("padded-deconv", "stride-kernel", "bilinear", "align-corners")
 
 
-def build(form: str = "padded-deconv", size: tuple[int, int] = (256, 256), width: int = 16, depth: int = 4,
-          classes: int = 1, seed: int = 0, opset: int = 17) -> onnx.ModelProto:
+def build(
+    form: str = "padded-deconv",
+    size: tuple[int, int] = (256, 256),
+    width: int = 16,
+    depth: int = 4,
+    classes: int = 1,
+    seed: int = 0,
+    opset: int = 17,
+) -> onnx.ModelProto:
     """Input ``input`` [1, 3, H, W], output ``mask`` [1, classes, H, W] in (0, 1).
 
     ``width`` is the first level's channels (64 in the paper). Raises ValueError for an unknown form and for a size that

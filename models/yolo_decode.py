@@ -17,8 +17,7 @@ ANCHORS = (((12, 14), (18, 32), (34, 24)), ((32, 60), (60, 48), (58, 118)), ((11
 def decode(net: Net, maps: Sequence[str], size: tuple[int, int], classes: int) -> str:
     """Maps [1, 3 * (5 + classes), H, W] to [1, boxes, 5 + classes]: centre x, y, width, height, objectness, classes."""
     rows = [
-        _level(net, x, anchors, size[0] // net.shape(x)[2], classes)
-        for x, anchors in zip(maps, ANCHORS, strict=True)
+        _level(net, x, anchors, size[0] // net.shape(x)[2], classes) for x, anchors in zip(maps, ANCHORS, strict=True)
     ]
     return net.concat(*rows, axis=1)
 

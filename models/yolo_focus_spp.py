@@ -20,8 +20,15 @@ FOCUS_FORMS = ("merged", "chained")
 LEVELS = ("p3", "p4", "p5")
 
 
-def build(size: tuple[int, int] = (320, 320), width: int = 16, classes: int = 80, focus: str = "merged",
-          decode_boxes: bool = False, seed: int = 0, opset: int = 17) -> onnx.ModelProto:
+def build(
+    size: tuple[int, int] = (320, 320),
+    width: int = 16,
+    classes: int = 80,
+    focus: str = "merged",
+    decode_boxes: bool = False,
+    seed: int = 0,
+    opset: int = 17,
+) -> onnx.ModelProto:
     """Input ``images`` [1, 3, H, W]; outputs ``p3``, ``p4``, ``p5``, or ``detections`` [1, boxes, 5 + classes].
 
     ``width`` is the stem's channels (32 in the small model of the family, 64 in the large one). ``focus`` writes the
@@ -61,8 +68,10 @@ def _focus(net: Net, x: str, maps: int, form: str) -> str:
         ]
     else:
         rows = [net.op("Slice", x, net.ints(at), net.ints(end), net.ints(2), net.ints(2)) for at in (0, 1)]
-        parts = [net.op("Slice", rows[row], net.ints(column), net.ints(end), net.ints(3), net.ints(2))
-                 for row, column in corners]
+        parts = [
+            net.op("Slice", rows[row], net.ints(column), net.ints(end), net.ints(3), net.ints(2))
+            for row, column in corners
+        ]
     return _conv(net.at("conv"), net.concat(*parts), maps, 3)
 
 
@@ -113,8 +122,9 @@ def _neck(net: Net, features: tuple[str, str, str], width: int) -> tuple[str, st
 @common_options(size="320")
 @click.option("--width", type=click.IntRange(2), default=16, show_default=True, help="Channels of the stem.")
 @click.option("--classes", type=click.IntRange(1), default=80, show_default=True)
-@click.option("--focus", type=click.Choice(FOCUS_FORMS), default="merged", show_default=True,
-              help="Form of the stem's Slices.")
+@click.option(
+    "--focus", type=click.Choice(FOCUS_FORMS), default="merged", show_default=True, help="Form of the stem's Slices."
+)
 @click.option("--decode", "decode_boxes", is_flag=True, help="Append the decoding of the boxes.")
 def main(out: Path, **options: object) -> None:
     write(out, build, **options)

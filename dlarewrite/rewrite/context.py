@@ -79,7 +79,10 @@ class Context:
         *,
         doubtful: bool = False,
     ) -> bool:
-        """Whether the target would take such a node, were it there; ``doubtful``: or might (tried on a throw-away node)."""
+        """Whether the target would take such a node, were it there (tried on a throw-away node).
+
+        With ``doubtful``, a node that it might take is allowed too.
+        """
         edit = Editor(self.model)
         answer = False
         try:

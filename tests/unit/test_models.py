@@ -25,31 +25,65 @@ BUILDERS = import_module("models").BUILDERS
 SMALL = (64, 48)
 PILLARS = {"size": SMALL, "pillars": 40}
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, int]]] = {
-    "pointpillars-mixed": ("pointpillars", {"size": SMALL}, {
-        "Pad": 3, "BatchNormalization": 15, "HardSwish": 4, "HardSigmoid": 1, "MaxPool": 3, "Clip": 2, "Resize": 1,
-        "ConvTranspose": 1, "Dropout": 1, "Identity": 1, "Shape": 3, "ConstantOfShape": 3, "Transpose": 3}),
+    "pointpillars-mixed": (
+        "pointpillars",
+        {"size": SMALL},
+        {
+            "Pad": 3,
+            "BatchNormalization": 15,
+            "HardSwish": 4,
+            "HardSigmoid": 1,
+            "MaxPool": 3,
+            "Clip": 2,
+            "Resize": 1,
+            "ConvTranspose": 1,
+            "Dropout": 1,
+            "Identity": 1,
+            "Shape": 3,
+            "ConstantOfShape": 3,
+            "Transpose": 3,
+        },
+    ),
     "pointpillars-permuted": ("pointpillars", {"size": SMALL, "permuted_heads": True}, {"Transpose": 6}),
-    "pointpillars-stride-kernel": ("pointpillars", {"form": "stride-kernel", "size": SMALL}, {
-        "Pad": 3, "ConvTranspose": 3, "BatchNormalization": 3, "Resize": 0, "HardSwish": 0}),
+    "pointpillars-stride-kernel": (
+        "pointpillars",
+        {"form": "stride-kernel", "size": SMALL},
+        {"Pad": 3, "ConvTranspose": 3, "BatchNormalization": 3, "Resize": 0, "HardSwish": 0},
+    ),
     "pointpillars-padded-deconv": ("pointpillars", {"form": "padded-deconv", "size": SMALL}, {"ConvTranspose": 4}),
     "pointpillars-bilinear": ("pointpillars", {"form": "bilinear", "size": SMALL}, {"Resize": 2, "ConvTranspose": 0}),
-    "pointpillars-pillars": ("pointpillars", {"form": "pillar-features", **PILLARS}, {
-        "MatMul": 1, "ReduceMax": 1, "ScatterND": 1, "ConvTranspose": 3}),
+    "pointpillars-pillars": (
+        "pointpillars",
+        {"form": "pillar-features", **PILLARS},
+        {"MatMul": 1, "ReduceMax": 1, "ScatterND": 1, "ConvTranspose": 3},
+    ),
     "pointpillars-lossy": ("pointpillars", {"form": "lossy-resize", "size": SMALL}, {"Resize": 2}),
-    "resnet50": ("resnet50", {"size": (64, 64), "width": 8}, {
-        "Conv": 53, "Add": 16, "GlobalAveragePool": 1, "Flatten": 1, "Gemm": 1}),
+    "resnet50": (
+        "resnet50",
+        {"size": (64, 64), "width": 8},
+        {"Conv": 53, "Add": 16, "GlobalAveragePool": 1, "Flatten": 1, "Gemm": 1},
+    ),
     "mobilenetv2": ("mobilenetv2", {"size": (64, 64)}, {"Clip": 35, "Add": 10, "Gemm": 1}),
     "mobilenetv3": ("mobilenetv3", {"size": (64, 64)}, {"HardSwish": 19, "HardSigmoid": 9, "GlobalAveragePool": 10}),
-    "mobilenetv3-legacy": ("mobilenetv3", {"size": (64, 64), "legacy": True}, {
-        "HardSwish": 0, "HardSigmoid": 0, "Clip": 28, "Div": 28}),
+    "mobilenetv3-legacy": (
+        "mobilenetv3",
+        {"size": (64, 64), "legacy": True},
+        {"HardSwish": 0, "HardSigmoid": 0, "Clip": 28, "Div": 28},
+    ),
     "unet-padded-deconv": ("unet", {"size": (32, 64), "width": 8}, {"ConvTranspose": 4, "MaxPool": 4, "Sigmoid": 1}),
     "unet-stride-kernel": ("unet", {"form": "stride-kernel", "size": (32, 64), "width": 8}, {"ConvTranspose": 4}),
     "unet-bilinear": ("unet", {"form": "bilinear", "size": (32, 64), "width": 8}, {"Resize": 4, "Shape": 12}),
     "unet-corners": ("unet", {"form": "align-corners", "size": (32, 64), "width": 8}, {"Resize": 4, "Shape": 0}),
-    "yolo": ("yolo_focus_spp", {"size": (64, 96), "classes": 4}, {
-        "Slice": 4, "MaxPool": 3, "Resize": 2, "Sigmoid": 59, "Reshape": 0}),
-    "yolo-decode": ("yolo_focus_spp", {"size": (64, 96), "classes": 4, "decode_boxes": True, "focus": "chained"}, {
-        "Slice": 15, "Pow": 3, "Reshape": 6, "Transpose": 3, "Sigmoid": 62}),
+    "yolo": (
+        "yolo_focus_spp",
+        {"size": (64, 96), "classes": 4},
+        {"Slice": 4, "MaxPool": 3, "Resize": 2, "Sigmoid": 59, "Reshape": 0},
+    ),
+    "yolo-decode": (
+        "yolo_focus_spp",
+        {"size": (64, 96), "classes": 4, "decode_boxes": True, "focus": "chained"},
+        {"Slice": 15, "Pow": 3, "Reshape": 6, "Transpose": 3, "Sigmoid": 62},
+    ),
     "shufflenet": ("shufflenet", {"size": (64, 64)}, {"Split": 13, "Transpose": 16, "ReduceMean": 1, "Gemm": 1}),
     "shufflenet-slice": ("shufflenet", {"form": "slice", "size": (64, 64)}, {"Split": 0, "Slice": 26, "Shape": 13}),
     "chain": ("chain", {"nodes": 300}, {}),
@@ -100,8 +134,10 @@ def test_runs_with_sane_activations(case: str) -> None:
     model = _case(case)
     onnx.checker.check_model(model, full_check=True)
     values = _run(model)
-    shapes = {item.name: tuple(dim.dim_value for dim in item.type.tensor_type.shape.dim)
-              for item in (*model.graph.value_info, *model.graph.output)}
+    shapes = {
+        item.name: tuple(dim.dim_value for dim in item.type.tensor_type.shape.dim)
+        for item in (*model.graph.value_info, *model.graph.output)
+    }
     for name, value in values.items():
         assert np.isfinite(value).all(), name
         assert np.abs(value).max() < 4096, name
@@ -148,7 +184,10 @@ def test_mixed_form_is_rank_4_with_the_refused_attributes() -> None:
     model = _case("pointpillars-mixed")
     assert [item.name for item in model.graph.output] == ["cls_preds", "box_preds", "dir_cls_preds"]
     assert [[dim.dim_value for dim in item.type.tensor_type.shape.dim] for item in model.graph.output] == [
-        [1, 18, 32, 24], [1, 42, 32, 24], [1, 12, 32, 24]]
+        [1, 18, 32, 24],
+        [1, 42, 32, 24],
+        [1, 12, 32, 24],
+    ]
     assert [_attributes(node)["kernel_shape"] for node in _all(model, "MaxPool")] == [[5, 5], [9, 9], [13, 13]]
     (deconv,) = _all(model, "ConvTranspose")
     wanted = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1] * 4, "output_padding": [1, 1]}
@@ -179,8 +218,9 @@ def test_neck_forms_have_their_attributes() -> None:
 
 
 def test_focus_forms_are_the_same_function() -> None:
-    merged, chained = (_run(BUILDERS["yolo_focus_spp"](size=(64, 64), classes=4, focus=form)) for form in
-                       ("merged", "chained"))
+    merged, chained = (
+        _run(BUILDERS["yolo_focus_spp"](size=(64, 64), classes=4, focus=form)) for form in ("merged", "chained")
+    )
     for name in ("p3", "p4", "p5"):
         np.testing.assert_array_equal(merged[name], chained[name])
 
@@ -191,8 +231,10 @@ def test_shufflenet_forms_are_the_same_function() -> None:
 
 
 def test_mobilenet_forms_are_the_same_function() -> None:
-    new, legacy, old = (_run(_case("mobilenetv3", legacy=legacy, opset=opset))["logits"]
-                        for legacy, opset in ((False, 17), (True, 17), (False, 13)))
+    new, legacy, old = (
+        _run(_case("mobilenetv3", legacy=legacy, opset=opset))["logits"]
+        for legacy, opset in ((False, 17), (True, 17), (False, 13))
+    )
     scale = np.abs(new).max()
     assert np.abs(new - legacy).max() < 1e-4 * scale
     assert np.abs(new - old).max() < 1e-4 * scale
@@ -206,26 +248,37 @@ def test_chain_has_exactly_the_nodes_asked_for(nodes: int) -> None:
 def test_chain_mixes_its_operators_and_depends_on_its_input() -> None:
     model = BUILDERS["chain"](nodes=300)
     assert set(Counter(node.op_type for node in model.graph.node)) == {
-        "Add", "BatchNormalization", "Conv", "HardSwish", "Identity", "MaxPool", "Relu", "Resize"}
+        "Add",
+        "BatchNormalization",
+        "Conv",
+        "HardSwish",
+        "Identity",
+        "MaxPool",
+        "Relu",
+        "Resize",
+    }
     assert all(_attributes(node)["kernel_shape"] == [13, 13] for node in _all(model, "MaxPool"))
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     first, second = (session.run(None, {"input": np.full((1, 4, 8, 8), value, np.float32)})[0] for value in (0.0, 1.0))
     assert np.abs(first - second).max() > 0.1
 
 
-@pytest.mark.parametrize(("name", "options", "message"), [
-    ("pointpillars", {"size": (100, 96)}, "multiples of 8"),
-    ("pointpillars", {"form": "nope"}, "form must be one of"),
-    ("pointpillars", {"width": "huge"}, "width must be one of"),
-    ("unet", {"size": (40, 64)}, "multiples of 16"),
-    ("unet", {"form": "nope"}, "form must be one of"),
-    ("yolo_focus_spp", {"size": (64, 40)}, "multiples of 32"),
-    ("yolo_focus_spp", {"focus": "nope"}, "focus must be one of"),
-    ("shufflenet", {"form": "nope"}, "form must be one of"),
-    ("shufflenet", {"width": "9"}, "width must be one of"),
-    ("chain", {"nodes": 0}, "nodes must be positive"),
-    ("resnet50", {"opset": 10}, "opset must be in"),
-])
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("pointpillars", {"size": (100, 96)}, "multiples of 8"),
+        ("pointpillars", {"form": "nope"}, "form must be one of"),
+        ("pointpillars", {"width": "huge"}, "width must be one of"),
+        ("unet", {"size": (40, 64)}, "multiples of 16"),
+        ("unet", {"form": "nope"}, "form must be one of"),
+        ("yolo_focus_spp", {"size": (64, 40)}, "multiples of 32"),
+        ("yolo_focus_spp", {"focus": "nope"}, "focus must be one of"),
+        ("shufflenet", {"form": "nope"}, "form must be one of"),
+        ("shufflenet", {"width": "9"}, "width must be one of"),
+        ("chain", {"nodes": 0}, "nodes must be positive"),
+        ("resnet50", {"opset": 10}, "opset must be in"),
+    ],
+)
 def test_wrong_options_are_refused(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         BUILDERS[name](**options)
@@ -257,11 +310,14 @@ def test_entry_runs_as_a_module(tmp_path: Path) -> None:
     assert out.read_bytes() == _case("unet-padded-deconv").SerializeToString(deterministic=True)
 
 
-@pytest.mark.parametrize(("arguments", "code", "message"), [
-    (["out.onnx", "--size", "12"], 2, "multiples of 8"),
-    (["out.onnx", "--size", "12y3"], 2, "HEIGHTxWIDTH"),
-    (["missing/out.onnx", "--size", "32"], 1, "cannot write"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["out.onnx", "--size", "12"], 2, "multiples of 8"),
+        (["out.onnx", "--size", "12y3"], 2, "HEIGHTxWIDTH"),
+        (["missing/out.onnx", "--size", "32"], 1, "cannot write"),
+    ],
+)
 def test_entry_refuses_in_one_line(
     arguments: list[str], code: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
