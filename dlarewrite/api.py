@@ -32,11 +32,12 @@ from dlarewrite.rewrite import (
     windows,
     wiring,
 )
-from dlarewrite.rewrite.carry import EXACT_RULES, MOVES
 from dlarewrite.rewrite.carry_matrix import MATRIX_RULES, is_product
+from dlarewrite.rewrite.carry_rules import EXACT_RULES, MOVES
 from dlarewrite.rewrite.carry_window import POOL_RULES, WINDOW_RULES
 from dlarewrite.rewrite.context import Context
 from dlarewrite.rewrite.pass_ import GraphPass, Match, Pass, Phase, Refusal
+from dlarewrite.rewrite.stack_rules import STACK_RULES
 from dlarewrite.rewrite.volumes import VOLUME_RULES
 from dlarewrite.target import Verdict
 
@@ -45,6 +46,7 @@ __all__ = [
     "MATRIX_RULES",
     "MOVES",
     "POOL_RULES",
+    "STACK_RULES",
     "VOLUME_RULES",
     "WINDOW_RULES",
     "Catalogue",

@@ -31,7 +31,6 @@ from dlarewrite.api import (
     Refusal,
     Tensor,
     elements,
-    emit,
     forms,
     macs,
     view,
@@ -106,7 +105,7 @@ class ChannelShuffle(Pass[Plan]):
 
     def apply(self, match: Match[Plan], edit: Editor) -> None:
         plan = match.facts
-        maker = _Maker(edit, dict(enumerate(plan.sources)), plan.most)
+        maker = wiring.Maker(edit, dict(enumerate(plan.sources)), plan.most)
         for step in plan.steps:
             x = maker.tensor(step.wires.pick(step.order))
             if np.array_equal(step.order, np.arange(len(step.order))):
@@ -232,54 +231,6 @@ def _channelwise(node: Node, index: int) -> bool:
 
 def _per_channel(form: tuple[int, ...]) -> bool:
     return len(form) in (3, 4) and form[-2:] == (1, 1) and form[:-3] in ((), (1,))
-
-
-class _Maker:
-    """Makes tensors from wires; Slices that were made once are read again."""
-
-    def __init__(self, edit: Editor, sources: dict[int, Tensor | None], most: int) -> None:
-        self.edit = edit
-        self.sources = sources
-        self.most = most
-        self.cuts: dict[tuple[int, int, int], Tensor] = {}
-        self.made: dict[tuple[tuple[int, int, int], ...], Tensor] = {}
-
-    def tensor(self, wires: wiring.Wires) -> Tensor:
-        runs = tuple(wires.runs())
-        if runs not in self.made:
-            self.made[runs] = self.make(wires, runs)
-        return self.made[runs]
-
-    def make(self, wires: wiring.Wires, runs: tuple[tuple[int, int, int], ...]) -> Tensor:
-        if len(runs) > max(self.most, 1) or (not self.most and any(not self.whole(run) for run in runs)):
-            return self.picked(wires)
-        return self.joined([self.cut(run) for run in runs])
-
-    def whole(self, run: tuple[int, int, int]) -> bool:
-        return (run[1], run[2]) == (0, (view.shape(self.sources[run[0]]) or (0, 0))[1])
-
-    def cut(self, run: tuple[int, int, int]) -> Tensor:
-        number, first, end = run
-        source = self.sources[number]
-        if source is None:
-            raise ValueError("a source is used before it is made")
-        if self.whole(run):
-            return source
-        if run not in self.cuts:
-            self.cuts[run] = emit.slice_(self.edit, source, [first], [end], [1])
-        return self.cuts[run]
-
-    def joined(self, parts: list[Tensor]) -> Tensor:
-        return parts[0] if len(parts) == 1 else self.edit.op("Concat", parts, {"axis": 1})
-
-    def picked(self, wires: wiring.Wires) -> Tensor:
-        """By a one-hot 1x1 Conv of all sources side by side."""
-        numbers = sorted(set(wires.sources.tolist()))
-        counts = [(view.shape(self.sources[n]) or (0, 0))[1] for n in numbers]
-        offsets = dict(zip(numbers, np.cumsum([0, *counts[:-1]]), strict=True))
-        rows = [int(offsets[s] + c) for s, c in zip(wires.sources.tolist(), wires.channels.tolist(), strict=True)]
-        every = self.joined([self.cut((n, 0, count)) for n, count in zip(numbers, counts, strict=True)])
-        return every if rows == list(range(sum(counts))) else forms.pick_channels(self.edit, every, rows)
 
 
 def _reordered(edit: Editor, step: Step, x: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class Conv3d(Pass[stacks.Plan]):
             return None
         if not all(view.is_constant(t) for t in node.inputs[1:] if t.name):
             return Refusal("its weights are computed at run time", (node,))
-        plan = stacks.plan(node, context.model, VOLUME_RULES)
+        plan = stacks.plan(node, context.model, VOLUME_RULES, volumes=True)
         if plan is None:
             return Refusal("what stands around it cannot be taken apart along the depth", (node,))
         if next(n for n in plan.nodes if view.is_op(n, *self.anchors)) is not node:

@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, stacks, view
+from dlarewrite.api import STACK_RULES, Context, Editor, Match, Node, Numerics, Pass, Refusal, stacks, view
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Unstack(Pass[stacks.Plan]):
             return None
         if (rank == 4) == (node.op == "Concat"):
             return None
-        plan = stacks.plan(node, context.model)
+        plan = stacks.plan(node, context.model, STACK_RULES)
         if plan is None or next(n for n in plan.nodes if n.op in self.anchors) is not node:
             return None
         return Match(plan.nodes, plan, f"{len(plan.nodes)} nodes on stacked tensors taken apart")

@@ -2,8 +2,8 @@
 
 Along one axis with p elements before and q after, element i outside the border is a copy of an element 2 i (reflect)
 or i (edge) further inside. A depthwise convolution with two taps fetches that element from either side for every
-position at once, and a mask keeps it where it belongs. The mask comes from a tensor of ones and the zeros that convolutions
-pad with, so that nothing of the tensor's size has to be stored.
+position at once, and a mask keeps it where it belongs. The mask comes from a tensor of ones and the zeros that
+convolutions pad with, so that nothing of the tensor's size has to be stored.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ import onnx_graphsurgeon as gs
 from dlarewrite.ir.editor import Editor
 from dlarewrite.ir.model import Model
 from dlarewrite.ir.view import is_constant, is_op, shape
-from dlarewrite.rewrite.carry import MOVES, Carried, Rule
+from dlarewrite.rewrite.carry import Carried, Rule
+from dlarewrite.rewrite.carry_rules import MOVES
 from dlarewrite.rewrite.context import Context
 from dlarewrite.rewrite.layout import Layout, enter, leave, natural
 

@@ -18,7 +18,8 @@ from dlarewrite.ir.editor import Editor
 from dlarewrite.ir.view import Window, attr, constant_value, input_at, is_constant, label, shape, window
 from dlarewrite.rewrite import emit, forms
 from dlarewrite.rewrite.layout import Layout, layout
-from dlarewrite.rewrite.stacks import DEEPEST, PARTS, RULES, Apart, Parts, Rules
+from dlarewrite.rewrite.stack_rules import STACK_RULES
+from dlarewrite.rewrite.stacks import DEEPEST, PARTS, Apart, Parts, Rules
 
 _PLACES = ((0,), (1,), (PARTS,), (2,), (3,))
 
@@ -156,7 +157,7 @@ def _normalization(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> A
 
 VOLUME_RULES: Rules = MappingProxyType(
     {
-        **RULES,
+        **STACK_RULES,
         "Conv": _convolution,
         "MaxPool": _pool,
         "AveragePool": _pool,

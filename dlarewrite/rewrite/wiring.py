@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import onnx_graphsurgeon as gs
 
+from dlarewrite.ir.editor import Editor
 from dlarewrite.ir.model import Model
 from dlarewrite.ir.view import attr, axis, constant_value, input_at, ints, is_constant, is_op, producer, shape
-from dlarewrite.rewrite import forms
+from dlarewrite.rewrite import emit, forms
 
 Ints = npt.NDArray[np.int64]
 
@@ -182,3 +183,54 @@ def upstream(tensor: gs.Tensor, numbers: dict[int, int], sources: list[gs.Tensor
         sources.append(tensor)
     count = (shape(tensor) or (1, 1))[1]
     return Wires(np.full(count, numbers[id(tensor)]), np.arange(count))
+
+
+class Maker:
+    """Makes tensors from wires, by at most ``most`` Slices and a Concat, or a one-hot 1x1 Conv.
+
+    What was made is read again.
+    """
+
+    def __init__(self, edit: Editor, sources: dict[int, gs.Tensor | None], most: int) -> None:
+        self.edit = edit
+        self.sources = sources
+        self.most = most
+        self.cuts: dict[tuple[int, int, int], gs.Tensor] = {}
+        self.made: dict[tuple[tuple[int, int, int], ...], gs.Tensor] = {}
+
+    def tensor(self, wires: Wires) -> gs.Tensor:
+        runs = tuple(wires.runs())
+        if runs not in self.made:
+            self.made[runs] = self.make(wires, runs)
+        return self.made[runs]
+
+    def make(self, wires: Wires, runs: tuple[tuple[int, int, int], ...]) -> gs.Tensor:
+        if len(runs) > max(self.most, 1) or (not self.most and any(not self.whole(run) for run in runs)):
+            return self.picked(wires)
+        return self.joined([self.cut(run) for run in runs])
+
+    def whole(self, run: tuple[int, int, int]) -> bool:
+        return (run[1], run[2]) == (0, (shape(self.sources[run[0]]) or (0, 0))[1])
+
+    def cut(self, run: tuple[int, int, int]) -> gs.Tensor:
+        number, first, end = run
+        source = self.sources[number]
+        if source is None:
+            raise ValueError("a source is used before it is made")
+        if self.whole(run):
+            return source
+        if run not in self.cuts:
+            self.cuts[run] = emit.slice_(self.edit, source, [first], [end], [1])
+        return self.cuts[run]
+
+    def joined(self, parts: list[gs.Tensor]) -> gs.Tensor:
+        return parts[0] if len(parts) == 1 else self.edit.op("Concat", parts, {"axis": 1})
+
+    def picked(self, wires: Wires) -> gs.Tensor:
+        """By a one-hot 1x1 Conv of all sources side by side."""
+        numbers = sorted(set(wires.sources.tolist()))
+        counts = [(shape(self.sources[n]) or (0, 0))[1] for n in numbers]
+        offsets = dict(zip(numbers, np.cumsum([0, *counts[:-1]]), strict=True))
+        rows = [int(offsets[s] + c) for s, c in zip(wires.sources.tolist(), wires.channels.tolist(), strict=True)]
+        every = self.joined([self.cut((n, 0, count)) for n, count in zip(numbers, counts, strict=True)])
+        return every if rows == list(range(sum(counts))) else forms.pick_channels(self.edit, every, rows)

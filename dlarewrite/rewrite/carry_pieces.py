@@ -1,0 +1,174 @@
+"""How operators that cut, join and reduce tensors along axes are carried."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_graphsurgeon as gs
+
+from dlarewrite.ir.editor import Editor
+from dlarewrite.ir.view import attr, axis, constant_value, input_at, ints, is_constant, label, shape
+from dlarewrite.rewrite import emit
+from dlarewrite.rewrite.carry import Carried, again, only
+from dlarewrite.rewrite.layout import Layout
+
+
+def concat(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Carried | None:
+    """Concat of variables along one axis of the carrier."""
+    form = shape(node.outputs[0])
+    known = [i for i in ins if i is not None]
+    if form is None or not known or len(known) != len(ins):
+        return None
+    where = axis(int(attr(node, "axis", 1)), len(form))
+    first = next((i for i in known if i.places[where]), known[0])
+    place = first.place(where)
+    if place is None or (place == 0 and where != 0):
+        return None
+    base = first.resized({place: 1})
+    if any(i.place(where, place) != place or i.resized({place: 1}) != base for i in known):
+        return None
+    result = Layout(first.dims, first.places).resized({place: form[where]}).with_place(where, place)
+    return Carried((result,), again(node, axis=place))
+
+
+def slicing(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Carried | None:
+    """Slice with constant starts, ends, axes and steps."""
+    data, form = only(ins), shape(node.outputs[0])
+    if data is None or form is None:
+        return None
+    if opset < 10:
+        starts, ends = ints(node, "starts"), ints(node, "ends")
+        axes, steps = ints(node, "axes", tuple(range(len(starts)))), (1,) * len(starts)
+    else:
+        read = [constant_value(input_at(node, i)) for i in range(1, 5)]
+        if (
+            read[0] is None
+            or read[1] is None
+            or any(v is None and input_at(node, i) is not None for i, v in enumerate(read, 1))
+        ):
+            return None
+        starts, ends = tuple(int(v) for v in read[0]), tuple(int(v) for v in read[1])
+        axes = tuple(range(len(starts))) if read[2] is None else tuple(int(v) for v in read[2])
+        steps = (1,) * len(starts) if read[3] is None else tuple(int(v) for v in read[3])
+    axes = tuple(axis(a, len(form)) for a in axes)
+    places = [data.place(a) for a in axes]
+    if any(p is None for p in places) or len(set(places)) != len(places):
+        return None
+    kept = [p for p in places if p is not None]
+    result = data.resized({p: form[a] for a, p in zip(axes, kept, strict=True)})
+
+    def make(edit: Editor, carriers: Sequence[gs.Tensor | None]) -> Sequence[gs.Tensor]:
+        return [emit.slice_(edit, x, starts, ends, kept, steps) for x in carriers[:1] if x is not None]
+
+    return Carried((result,), make)
+
+
+def splitting(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Carried | None:
+    """Split with static sizes."""
+    data = only(ins)
+    forms = [shape(t) for t in node.outputs]
+    if data is None or any(f is None for f in forms) or any(not t.name for t in node.outputs):
+        return None
+    where = axis(int(attr(node, "axis", 0)), len(data.places))
+    place = data.place(where)
+    if place is None:
+        return None
+    sizes = [f[where] for f in forms if f is not None]
+    layouts = tuple(data.resized({place: size}) for size in sizes)
+
+    def make(edit: Editor, carriers: Sequence[gs.Tensor | None]) -> Sequence[gs.Tensor]:
+        if opset < 13:
+            attrs = {"axis": place, "split": sizes}
+            return edit.ops("Split", carriers[:1], attrs, outputs=len(sizes), hint=label(node))
+        inputs = [carriers[0], edit.constant(np.asarray(sizes, np.int64), "split")]
+        return edit.ops("Split", inputs, {"axis": place}, outputs=len(sizes), hint=label(node))
+
+    return Carried(layouts, make)
+
+
+def gathering(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Carried | None:
+    """Gather of one constant index (the axis goes) or of a constant list of them (it stays)."""
+    data, indices = only(ins), constant_value(input_at(node, 1))
+    if data is None or indices is None or indices.ndim > 1 or not is_constant(input_at(node, 1)):
+        return None
+    where = axis(int(attr(node, "axis", 0)), len(data.places))
+    place = data.place(where)
+    if place is None:
+        return None
+    size = data.dims[place]
+    chosen = [int(i) + size if i < 0 else int(i) for i in indices.reshape(-1)]
+    result = data.resized({place: len(chosen)})
+
+    def make(edit: Editor, carriers: Sequence[gs.Tensor | None]) -> Sequence[gs.Tensor]:
+        if indices.ndim == 0:
+            return [emit.slice_(edit, x, chosen, [chosen[0] + 1], [place]) for x in carriers[:1] if x is not None]
+        inputs = [carriers[0], edit.constant(np.asarray(chosen, np.int64), "indices")]
+        return edit.ops("Gather", inputs, {"axis": place}, hint=label(node))
+
+    return Carried((result if indices.ndim else result.without([where]),), make)
+
+
+def reducing(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Carried | None:
+    """ReduceMean, ReduceSum, ReduceMax ...: on the carrier the axes are kept."""
+    data = only(ins)
+    if data is None or attr(node, "noop_with_empty_axes", 0):
+        return None
+    held = constant_value(input_at(node, 1))
+    if input_at(node, 1) is not None and held is None:
+        return None
+    rank = len(data.places)
+    named = tuple(int(v) for v in held) if held is not None else ints(node, "axes", tuple(range(rank)))
+    axes = sorted({axis(a, rank) for a in named})
+    places = sorted(p for a in axes for p in data.places[a])
+    if not places or places[0] == 0:
+        return None
+    result = data.resized(dict.fromkeys(places, 1))
+    if not attr(node, "keepdims", 1):
+        result = result.without(axes)
+
+    def make(edit: Editor, carriers: Sequence[gs.Tensor | None]) -> Sequence[gs.Tensor]:
+        attrs = {k: v for k, v in node.attrs.items() if k != "axes"} | {"keepdims": 1}
+        as_input = opset >= 18 or (node.op == "ReduceSum" and opset >= 13)
+        if not as_input:
+            return edit.ops(node.op, carriers[:1], attrs | {"axes": places}, hint=label(node))
+        return edit.ops(
+            node.op, [carriers[0], edit.constant(np.asarray(places, np.int64), "axes")], attrs, hint=label(node)
+        )
+
+    return Carried((result,), make)
+
+
+def padding(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Carried | None:
+    """Pad with constant widths."""
+    data, form = only(ins), shape(node.outputs[0])
+    if data is None or form is None:
+        return None
+    rank = len(data.places)
+    value: float = float(attr(node, "value", 0.0))
+    widths = ints(node, "pads")
+    axes: tuple[int, ...] = tuple(range(rank))
+    if opset >= 11:
+        held = [constant_value(input_at(node, i)) for i in (1, 2, 3)]
+        if held[0] is None or any(v is None and input_at(node, i) is not None for i, v in enumerate(held, 1)):
+            return None
+        widths = tuple(int(v) for v in held[0])
+        value = 0.0 if held[1] is None else float(held[1].reshape(-1)[0])
+        axes = axes if held[2] is None else tuple(axis(int(v), rank) for v in held[2])
+    pads, sizes = [0] * 8, {}
+    result = data
+    for i, where in enumerate(axes):
+        begin, end = widths[i], widths[i + len(axes)]
+        if not begin and not end:
+            continue
+        place = data.place(where, 3)
+        if place is None or place == 0 or place in sizes:
+            return None
+        pads[place], pads[place + 4], sizes[place] = begin, end, form[where]
+        result = result.resized({place: form[where]}).with_place(where, place)
+
+    def make(edit: Editor, carriers: Sequence[gs.Tensor | None]) -> Sequence[gs.Tensor]:
+        mode = str(attr(node, "mode", "constant"))
+        return [emit.pad(edit, x, pads, value, mode) for x in carriers[:1] if x is not None]
+
+    return Carried((result,), make)
