@@ -51,7 +51,8 @@ def one(job: tuple[Path, dict[str, Any]]) -> dict[str, Any]:
         report = result.report.to_dict()
         row |= {k: report[k] for k in ("before", "after", "refusals")}
         row["fired"] = {p["name"]: p["fired"] for p in report["passes"] if p["fired"]}
-        row["ok"] = report["evidence"]["ok"] if report["evidence"] else None
+        evidence = report["evidence"]
+        row["ok"] = None if not evidence or evidence["skipped"] else evidence["ok"]
         row["refused"] = [
             [n["op"], n["verdict"], n["findings"][0]["rule"] if n["findings"] else "", n["name"]]
             for n in report["nodes"]

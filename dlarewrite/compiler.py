@@ -16,7 +16,7 @@ import onnx
 
 from dlarewrite.analysis.shapes import dynamic_inputs
 from dlarewrite.catalogue import Registry, discover
-from dlarewrite.errors import MismatchError, UsageError
+from dlarewrite.errors import MismatchError, ModelError, UsageError
 from dlarewrite.ir import view
 from dlarewrite.ir.model import Model
 from dlarewrite.ir.structure import check_structure
@@ -300,10 +300,15 @@ class _Run:
     def prove(self, model: Model, log: RewriteLog) -> Evidence:
         if self.options.verify == "off":
             return not_proven("verification was turned off")
-        if not log.changes:
-            return not_proven("nothing was rewritten")
         _tell(self.watch, "verify")
-        return self.compare(model, log.numerics)
+        if log.changes:
+            return self.compare(model, log.numerics)
+        # An untouched model is equal whether or not it can be shown, so what keeps it from running is no failure.
+        try:
+            evidence = self.compare(model, log.numerics)
+        except ModelError as error:
+            return not_proven(f"nothing was rewritten, and the original does not run: {error.message}")
+        return evidence if evidence.ok else not_proven(f"nothing was rewritten; {_worst(evidence)}")
 
     def compare(self, model: Model, numerics: Any) -> Evidence:
         """Compare with the original in onnxruntime on seeded (or the user's) inputs."""

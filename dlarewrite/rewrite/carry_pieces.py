@@ -9,7 +9,7 @@ import onnx_graphsurgeon as gs
 
 from dlarewrite.ir.editor import Editor
 from dlarewrite.ir.view import attr, axis, constant_value, input_at, ints, is_constant, label, shape
-from dlarewrite.rewrite import emit
+from dlarewrite.rewrite import emit, forms
 from dlarewrite.rewrite.carry import Carried, again, only
 from dlarewrite.rewrite.layout import Layout
 
@@ -34,31 +34,20 @@ def concat(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Carried |
 
 def slicing(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Carried | None:
     """Slice with constant starts, ends, axes and steps."""
-    data, form = only(ins), shape(node.outputs[0])
-    if data is None or form is None:
+    data, form, cuts = only(ins), shape(node.outputs[0]), forms.read_slice(node, opset)
+    if data is None or form is None or cuts is None:
         return None
-    if opset < 10:
-        starts, ends = ints(node, "starts"), ints(node, "ends")
-        axes, steps = ints(node, "axes", tuple(range(len(starts)))), (1,) * len(starts)
-    else:
-        read = [constant_value(input_at(node, i)) for i in range(1, 5)]
-        if (
-            read[0] is None
-            or read[1] is None
-            or any(v is None and input_at(node, i) is not None for i, v in enumerate(read, 1))
-        ):
-            return None
-        starts, ends = tuple(int(v) for v in read[0]), tuple(int(v) for v in read[1])
-        axes = tuple(range(len(starts))) if read[2] is None else tuple(int(v) for v in read[2])
-        steps = (1,) * len(starts) if read[3] is None else tuple(int(v) for v in read[3])
-    axes = tuple(axis(a, len(form)) for a in axes)
-    places = [data.place(a) for a in axes]
-    if any(p is None for p in places) or len(set(places)) != len(places):
-        return None
+    places = [data.place(where) for where in cuts]
     kept = [p for p in places if p is not None]
-    result = data.resized({p: form[a] for a, p in zip(axes, kept, strict=True)})
+    if len(set(kept)) != len(places):
+        return None
+    rows = [range(data.shape[where])[cut] for where, cut in cuts.items()]
+    # A range that runs backwards to the front ends at -1, which a Slice would take for the last element.
+    ends = [r.stop if r.stop >= 0 else -data.shape[where] - 1 for where, r in zip(cuts, rows, strict=True)]
+    result = data.resized({p: form[where] for where, p in zip(cuts, kept, strict=True)})
 
     def make(edit: Editor, carriers: Sequence[gs.Tensor | None]) -> Sequence[gs.Tensor]:
+        starts, steps = [r.start for r in rows], [r.step for r in rows]
         return [emit.slice_(edit, x, starts, ends, kept, steps) for x in carriers[:1] if x is not None]
 
     return Carried((result,), make)
@@ -141,30 +130,19 @@ def reducing(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Carried
 
 def padding(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Carried | None:
     """Pad with constant widths."""
-    data, form = only(ins), shape(node.outputs[0])
-    if data is None or form is None:
+    data, form, read = only(ins), shape(node.outputs[0]), forms.read_pad(node, opset)
+    if data is None or form is None or read is None:
         return None
-    rank = len(data.places)
-    value: float = float(attr(node, "value", 0.0))
-    widths = ints(node, "pads")
-    axes: tuple[int, ...] = tuple(range(rank))
-    if opset >= 11:
-        held = [constant_value(input_at(node, i)) for i in (1, 2, 3)]
-        if held[0] is None or any(v is None and input_at(node, i) is not None for i, v in enumerate(held, 1)):
-            return None
-        widths = tuple(int(v) for v in held[0])
-        value = 0.0 if held[1] is None else float(held[1].reshape(-1)[0])
-        axes = axes if held[2] is None else tuple(axis(int(v), rank) for v in held[2])
-    pads, sizes = [0] * 8, {}
-    result = data
-    for i, where in enumerate(axes):
-        begin, end = widths[i], widths[i + len(axes)]
+    widths, value = read
+    rank = len(form)
+    pads, result = [0] * 8, data
+    for where, (begin, end) in enumerate(zip(widths[:rank], widths[rank:], strict=True)):
         if not begin and not end:
             continue
-        place = data.place(where, 3)
-        if place is None or place == 0 or place in sizes:
+        place = result.place(where, 3)
+        if place is None or place == 0 or pads[place] or pads[place + 4]:
             return None
-        pads[place], pads[place + 4], sizes[place] = begin, end, form[where]
+        pads[place], pads[place + 4] = begin, end
         result = result.resized({place: form[where]}).with_place(where, place)
 
     def make(edit: Editor, carriers: Sequence[gs.Tensor | None]) -> Sequence[gs.Tensor]:

@@ -162,6 +162,13 @@ def leave(edit: Editor, carrier: gs.Tensor, how: Layout) -> gs.Tensor:
     return emit.reshape(edit, emit.transpose(edit, carrier, _four(how)[1]), how.shape)
 
 
+def crossing(how: Layout) -> int:
+    """How many Reshapes and Transposes lead from the carrier to the tensor, or back."""
+    if how.identity:
+        return 0
+    return 1 if how.straight else 1 + (tuple(_four(how)[0]) != how.shape)
+
+
 def _four(how: Layout) -> tuple[list[int], list[int]]:
     """The tensor cut into four axes, and the carrier axis of each; rank 4 keeps its axes of size 1 where they are."""
     spare = [a for a in range(4) if how.dims[a] == 1]

@@ -20,7 +20,7 @@ from dlarewrite.ir.view import is_constant, is_op, shape
 from dlarewrite.rewrite.carry import Carried, Rule
 from dlarewrite.rewrite.carry_rules import MOVES
 from dlarewrite.rewrite.context import Context
-from dlarewrite.rewrite.layout import Layout, enter, leave, natural
+from dlarewrite.rewrite.layout import Layout, crossing, enter, leave, natural
 
 _CHANNELS_FIRST = frozenset(
     [
@@ -69,8 +69,8 @@ class Region:
 
     @cached_property
     def borders(self) -> int:
-        """How many entries and exits need a Reshape or Transpose."""
-        return sum(not how.identity for _, how in (*self.entries, *self.exits))
+        """How many Reshapes and Transposes the entries and exits need."""
+        return sum(crossing(how) for _, how in (*self.entries, *self.exits))
 
     @property
     def worth(self) -> bool:

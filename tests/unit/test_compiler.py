@@ -86,6 +86,24 @@ def test_keep_going_takes_the_pass_out(wrong: Path, verify: str) -> None:
     assert result.report.summary.loadables == 1
 
 
+def test_an_untouched_model_about_which_nothing_can_be_shown_comes_back_with_the_reason() -> None:
+    text = """<ir_version: 9, opset_import: ["": 17]> g (float[1,4] x) => (float[1,4] y)
+    { a = Abs(x) b = Exp(a) c = Log(b) d = Sub(c, c) y = Div(d, d) }"""
+    result = optimize(parse(text), limit=0)
+    assert not result.modified
+    assert "nothing was rewritten; " in result.evidence.skipped
+    assert "proves nothing" in result.evidence.skipped
+
+
+def test_a_custom_operator_is_unknown_and_proven_around() -> None:
+    text = """<ir_version: 9, opset_import: ["": 17, "com.acme": 1]> g (float[1,4] x) => (float[1,4] y)
+    { y = com.acme.Magic(x) }"""
+    result = optimize(onnx.parser.parse_model(text))
+    assert result.evidence.ok
+    assert result.evidence.cut
+    assert result.report.summary.unknown_nodes == 1
+
+
 def test_without_verification_the_wrong_pass_goes_through(wrong: Path) -> None:
     result = optimize(parse(NET), plugins=(wrong,), verify="off")
     assert "Tanh" in {n.op_type for n in result.model.graph.node}
@@ -146,7 +164,8 @@ def test_external_weights_survive(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     result.save(tmp_path / "out" / "o.onnx")
     again = optimize(tmp_path / "out" / "o.onnx")
-    assert again.evidence.skipped == "nothing was rewritten"
+    assert again.evidence.ok
+    assert not again.modified
     assert not again.report.summary.gpu_nodes
 
 
