@@ -133,6 +133,15 @@ def _graph(report: Report, width: int) -> list[str]:
     return [section("About the whole graph", table(("Rule", "Effect", "What"), rows, width))]
 
 
+def _claim(evidence: Evidence) -> str:
+    """What the proof shows: equality, or only how far a LOSSY result is from the original."""
+    if not evidence.ok:
+        return f"NOT equal as {evidence.numerics or 'declared'}"
+    if evidence.numerics == "LOSSY":
+        return "LOSSY: another function; its measured error"
+    return f"Proven equal as {evidence.numerics or 'declared'}"
+
+
 def _proof(evidence: Evidence | None, width: int) -> str:
     if evidence is None:
         return "Not verified: nothing shows that the result computes the same (--verify off)."
@@ -143,7 +152,7 @@ def _proof(evidence: Evidence | None, width: int) -> str:
     ]
     columns = ("Output", "Type", "Max error", "of max|ref|", "ulp", "Tolerance")
     made = [
-        f"{'Proven equal' if evidence.ok else 'NOT equal'} as {evidence.numerics or 'declared'}",
+        _claim(evidence),
         table(columns, rows, width, columns[2:5]),
     ]
     made += [f"  {line}" for line in _circumstances(evidence)]

@@ -171,3 +171,12 @@ def test_gates() -> None:
 )
 def test_figures(found: str, expected: str) -> None:
     assert found == expected
+
+
+def test_a_lossy_result_is_not_called_equal() -> None:
+    from dlarewrite.report.text import _claim
+    from dlarewrite.verify import Evidence
+
+    assert _claim(Evidence(ok=True, numerics="ROUNDING")) == "Proven equal as ROUNDING"
+    assert "equal" not in _claim(Evidence(ok=True, numerics="LOSSY"))
+    assert _claim(Evidence(ok=False, numerics="EXACT")).startswith("NOT equal")
