@@ -15,11 +15,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dlarewrite.compiler import optimize
-from dlarewrite.errors import DlarewriteError
+from dlarewrite.compiler import Options, optimize
+from dlarewrite.errors import DlarewriteError, UsageError
 
 
 def one(job: tuple[Path, dict[str, Any]]) -> dict[str, Any]:
@@ -35,14 +36,18 @@ def one(job: tuple[Path, dict[str, Any]]) -> dict[str, Any]:
                 command = [sys.executable, chosen["inflate"], "inflate", str(path), str(source)]
                 subprocess.run(command, check=True, capture_output=True)
             start = time.perf_counter()
-            result = optimize(
-                source,
+            options = Options(
                 target=chosen["target"],
                 native_io=chosen["native_io"],
                 batch=chosen["batch"],
                 verify=chosen["verify"],
                 seeds=tuple(range(chosen["seeds"])),
             )
+            try:
+                result = optimize(source, options)
+            except UsageError:
+                # A batch cannot be asked of a model whose leading dims are fixed.
+                result = optimize(source, replace(options, batch=None))
     except DlarewriteError as error:
         row |= {"error": f"{type(error).__name__}: {error.message}"}
     except Exception as error:  # the row must say so, whatever it is
