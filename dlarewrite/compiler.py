@@ -121,14 +121,14 @@ def plan(
     options: Options | None = None,
     *,
     watch: Watch | None = None,
-    min_macs: int = 0,
+    min_macs: int | None = None,
     max_loadables: int | None = None,
     **changes: Any,
 ) -> Plan:
     """The DLA regions that a model falls into as it is (shapes frozen as asked); changes nothing.
 
-    Islands with fewer than ``min_macs`` MACs stay on the GPU, and so do the smallest over ``max_loadables`` (the
-    target's cap).
+    Islands (see :func:`dlarewrite.partition.plan.make_plan`), or regions with fewer than ``min_macs`` MACs, stay on the
+    GPU, and so do the smallest over ``max_loadables`` (the target's cap).
     """
     chosen = replace(options or Options(), **changes)
     _tell(watch, "load")
@@ -137,7 +137,7 @@ def plan(
     return plan_model(model, target, min_macs=min_macs, max_loadables=max_loadables)
 
 
-def plan_model(model: Model, target: Target, *, min_macs: int = 0, max_loadables: int | None = None) -> Plan:
+def plan_model(model: Model, target: Target, *, min_macs: int | None = None, max_loadables: int | None = None) -> Plan:
     """Judge and plan a loaded model; see :func:`dlarewrite.partition.plan.make_plan`."""
     judged = judge_graph(model.nodes, model.inputs, model.outputs, target, model.opset)
     return make_plan(model, judged, target, min_macs=min_macs, max_loadables=max_loadables)

@@ -2,8 +2,8 @@
 
 Two steps, each by running the pipeline again without something and comparing the mapping:
 
-1. An *island* is a region with less than ``SHARE`` of the model's MACs beside a larger one; it costs a loadable and two
-   crossings and saves next to nothing. Rewrites whose new nodes ended up in islands are declined, one by one.
+1. An *island* is a region with less than ``ISLAND_SHARE`` of the DLA's MACs beside a larger one; it costs a loadable
+   and two crossings and saves next to nothing. Rewrites whose new nodes ended up in islands are declined, one by one.
 2. A result must not be worse than the input: more loadables or crossings are accepted only for a large gain of work in
    few loadables. Otherwise whole passes are left out, first the one that made most of the nodes at the borders,
    and after a few of them all that legalise.
@@ -18,11 +18,9 @@ from dataclasses import dataclass, field
 from dlarewrite.analysis.cost import macs
 from dlarewrite.ir.model import Model
 from dlarewrite.ir.view import label
+from dlarewrite.partition.plan import ISLAND_SHARE
 from dlarewrite.partition.summary import Placement, Summary
 from dlarewrite.rewrite.manager import RewriteLog
-
-SHARE = 0.02
-"""About what a loadable of a mid-size network has to hold to pay for 0.1 ms of transition (trtutils' default model)."""
 
 _GAIN = 0.25
 _FEW = 4
@@ -74,7 +72,7 @@ def _makers_of_islands(trial: Trial, legalising: frozenset[str]) -> frozenset[tu
     nodes = trial.placed.flow.nodes
     work = {r: sum(macs(nodes[i]) for i in r) for r in trial.placed.regions}
     total, largest = sum(work.values()), max(work.values(), default=0)
-    inside = {label(nodes[i]) for r, done in work.items() if done < min(SHARE * total, largest) for i in r}
+    inside = {label(nodes[i]) for r, done in work.items() if done < min(ISLAND_SHARE * total, largest) for i in r}
     return frozenset(
         (c.by, c.anchor) for c in trial.log.changes if c.by in legalising and any(name in inside for name, _ in c.added)
     )

@@ -19,14 +19,19 @@ from dlarewrite.cli.extensions import find_plugins
 @click.option("-o", "--output", type=FILE, help="Write the plan here (YAML) instead of stdout.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON instead of YAML.")
 @click.option(
-    "--min-island-macs", type=click.IntRange(min=0), default=0, show_default=True, help="Drop smaller islands."
+    "--min-island-macs", type=click.IntRange(min=0), help="Drop smaller islands; default: under 2 % of the DLA's MACs."
 )
 @click.option("--max-loadables", type=click.IntRange(min=1), help="Keep only the largest N; default: the target's cap.")
 @options.target
 @options.shape
 @options.plugin
 def plan(
-    model: Path, output: Path | None, as_json: bool, min_island_macs: int, max_loadables: int | None, **given: Any
+    model: Path,
+    output: Path | None,
+    as_json: bool,
+    min_island_macs: int | None,
+    max_loadables: int | None,
+    **given: Any,
 ) -> None:
     """Show which nodes of MODEL go to the DLA, in which regions, and what crosses between devices.
 

@@ -22,6 +22,10 @@ from dlarewrite.target import Judgement, Target
 
 VERSION = 1
 
+ISLAND_SHARE = 0.02
+"""Share of the DLA's MACs below which a region beside a larger one is an island: about what a loadable of a mid-size
+network has to hold to pay for 0.1 ms of transition (trtutils' default model)."""
+
 
 @dataclass(frozen=True)
 class Region:
@@ -70,19 +74,22 @@ def make_plan(
     judgement: Judgement,
     target: Target,
     *,
-    min_macs: int = 0,
-    min_nodes: int = 1,
+    min_macs: int | None = None,
     max_loadables: int | None = None,
 ) -> Plan:
-    """Plan a judged model. Islands with fewer than ``min_nodes`` nodes or ``min_macs`` MACs stay on the GPU.
+    """Plan a judged model.
 
-    ``max_loadables`` defaults to the target's cap; over it, the regions with the most MACs are kept.
+    Regions with fewer than ``min_macs`` MACs stay on the GPU; by default those with less than ``ISLAND_SHARE`` of the
+    DLA's MACs beside a larger one. ``max_loadables`` defaults to the target's cap; over it, the regions with the most
+    MACs are kept.
     """
     placed = place(model, judgement, target)
     layers = placed.flow.nodes
     work = {region: sum(macs(layers[i]) for i in region) for region in placed.regions}
     cap = target.profile.max_loadables if max_loadables is None else max_loadables
-    large = [r for r in placed.regions if len(r) >= min_nodes and work[r] >= min_macs]
+    largest = max(work.values(), default=0)
+    least = min(ISLAND_SHARE * sum(work.values()), largest) if min_macs is None else min_macs
+    large = [r for r in placed.regions if work[r] >= least]
     kept = set(sorted(large, key=lambda r: (-work[r], -len(r), r))[:cap])
     small = [r for r in placed.regions if r not in kept]
     dropped = {i: "island too small to be worth a loadable" if r not in large else f"over the cap of {cap} loadables"
