@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import onnx
 
@@ -30,13 +30,9 @@ from dlarewrite.rewrite.instruments import CheckEach, DumpEach, Instrument, Prin
 from dlarewrite.rewrite.manager import PassManager, RewriteLog, default_pipeline, flatten
 from dlarewrite.rewrite.pass_ import AnyPass, Phase
 from dlarewrite.rewrite.spec import Fixpoint, create, parse
-from dlarewrite.target import DEFAULT_TARGET, Precision, Target, judge_graph, load_target
+from dlarewrite.target import DEFAULT_TARGET, Judgement, Precision, Target, judge_graph, load_target
 from dlarewrite.verify import Evidence, Prover, not_proven, noted_changes
 
-if TYPE_CHECKING:
-    pass
-
-Source = "str | Path | onnx.ModelProto | gs.Graph"
 Watch = Callable[[str], None]
 
 
@@ -139,8 +135,7 @@ def plan(
 
 def plan_model(model: Model, target: Target, *, min_macs: int | None = None, max_loadables: int | None = None) -> Plan:
     """Judge and plan a loaded model; see :func:`dlarewrite.partition.plan.make_plan`."""
-    judged = judge_graph(model.nodes, model.inputs, model.outputs, target, model.opset)
-    return make_plan(model, judged, target, min_macs=min_macs, max_loadables=max_loadables)
+    return make_plan(model, judge_model(model, target), target, min_macs=min_macs, max_loadables=max_loadables)
 
 
 def check(source: Any, options: Options | None = None, *, watch: Watch | None = None, **changes: Any) -> Report:
@@ -149,9 +144,7 @@ def check(source: Any, options: Options | None = None, *, watch: Watch | None = 
     _tell(watch, "load")
     model, target = load_frozen(source, chosen)
     _tell(watch, "judge")
-    return describe(
-        _name(source), target, model, judge_graph(model.nodes, model.inputs, model.outputs, target, model.opset)
-    )
+    return describe(_name(source), target, model, judge_model(model, target))
 
 
 def optimize(
@@ -193,8 +186,7 @@ class _Run:
         _demand_static(original)
         self.shapes = {t.name: view.shape(t) or () for t in original.inputs if t.shape is not None}
         _tell(watch, "judge")
-        judged = judge_graph(original.nodes, original.inputs, original.outputs, self.target, original.opset)
-        self.before = describe(_name(source), self.target, original, judged)
+        self.before = describe(_name(source), self.target, original, judge_model(original, self.target))
 
     @cached_property
     def prover(self) -> Prover:
@@ -235,8 +227,7 @@ class _Run:
                 hint=f"--skip {','.join(removed)} leaves it out, --keep-going writes the result without it",
             )
         _tell(self.watch, "judge")
-        judged = judge_graph(model.nodes, model.inputs, model.outputs, self.target, model.opset)
-        after = describe(_name(self.source), self.target, model, judged)
+        after = describe(_name(self.source), self.target, model, judge_model(model, self.target))
         report = replace(
             after,
             before=self.before.before,
@@ -256,7 +247,7 @@ class _Run:
 
         def attempt(choice: Choice) -> Trial:
             model, log = self.run(removed, choice, check_each=check_each)
-            judged = judge_graph(model.nodes, model.inputs, model.outputs, self.target, model.opset)
+            judged = judge_model(model, self.target)
             placed = place(model, judged, self.target)
             return Trial(choice, model, log, placed, summarise(model, judged, self.target, placed))
 
@@ -376,6 +367,11 @@ def _without(steps: Sequence[AnyPass | Fixpoint], names: Sequence[str]) -> tuple
         elif step.name not in names:
             kept.append(step)
     return tuple(kept)
+
+
+def judge_model(model: Model, target: Target) -> Judgement:
+    """The target's verdicts on a whole model."""
+    return judge_graph(model.nodes, model.inputs, model.outputs, target, model.opset)
 
 
 def load_frozen(source: Any, options: Options) -> tuple[Model, Target]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from dlarewrite.analysis.cost import macs
 from dlarewrite.ir.model import Model
 from dlarewrite.ir.view import label
-from dlarewrite.partition.plan import ISLAND_SHARE
+from dlarewrite.partition.plan import worthwhile_macs
 from dlarewrite.partition.summary import Placement, Summary
 from dlarewrite.rewrite.manager import RewriteLog
 
@@ -71,8 +71,8 @@ def _without_islands(attempt: Callable[[Choice], Trial], first: Trial, legalisin
 def _makers_of_islands(trial: Trial, legalising: frozenset[str]) -> frozenset[tuple[str, str]]:
     nodes = trial.placed.flow.nodes
     work = {r: sum(macs(nodes[i]) for i in r) for r in trial.placed.regions}
-    total, largest = sum(work.values()), max(work.values(), default=0)
-    inside = {label(nodes[i]) for r, done in work.items() if done < min(ISLAND_SHARE * total, largest) for i in r}
+    least = worthwhile_macs(work.values())
+    inside = {label(nodes[i]) for r, done in work.items() if done < least for i in r}
     return frozenset(
         (c.by, c.anchor) for c in trial.log.changes if c.by in legalising and any(name in inside for name, _ in c.added)
     )

@@ -19,8 +19,6 @@ from dlarewrite.ir import importer
 from dlarewrite.ir.envelope import Envelope
 from dlarewrite.ir.order import stable_order
 
-Source = "str | Path | onnx.ModelProto | gs.Graph"
-
 
 class Model:
     """One ONNX model under work.

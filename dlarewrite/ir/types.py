@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import onnx
 
-Dims = "list[int | str] | None"
-
 
 def element_type(dtype: Any) -> int:
     """The TensorProto.DataType of a numpy dtype (graphsurgeon may hold the enum itself)."""

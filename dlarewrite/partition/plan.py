@@ -6,7 +6,7 @@ and keeps at most as many as the target can load (16 on all present releases but
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,11 @@ class Plan:
         return yaml.safe_dump({"version": self.version, **self.to_dict()}, sort_keys=False, width=120)
 
 
+def worthwhile_macs(work: Collection[int]) -> float:
+    """MACs below which one of the regions with ``work`` MACs is an island; never more than the largest has."""
+    return min(ISLAND_SHARE * sum(work), max(work, default=0))
+
+
 def make_plan(
     model: Model,
     judgement: Judgement,
@@ -87,8 +92,7 @@ def make_plan(
     layers = placed.flow.nodes
     work = {region: sum(macs(layers[i]) for i in region) for region in placed.regions}
     cap = target.profile.max_loadables if max_loadables is None else max_loadables
-    largest = max(work.values(), default=0)
-    least = min(ISLAND_SHARE * sum(work.values()), largest) if min_macs is None else min_macs
+    least = worthwhile_macs(work.values()) if min_macs is None else min_macs
     large = [r for r in placed.regions if work[r] >= least]
     kept = set(sorted(large, key=lambda r: (-work[r], -len(r), r))[:cap])
     small = [r for r in placed.regions if r not in kept]

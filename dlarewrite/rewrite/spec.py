@@ -23,9 +23,6 @@ class Fixpoint:
     passes: tuple[AnyPass, ...]
 
 
-Step = "AnyPass | Fixpoint"
-
-
 def parse(text: str, find: Callable[[str], type[AnyPass]]) -> tuple[AnyPass | Fixpoint, ...]:
     """Read a pipeline; ``find`` maps a pass name to its class and raises UsageError for unknown ones."""
     steps: list[AnyPass | Fixpoint] = []
