@@ -6,6 +6,7 @@ changes the caller's model, prints, or writes a file.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -27,7 +28,7 @@ from dlarewrite.partition.plan import Plan, make_plan
 from dlarewrite.partition.summary import place, summarise
 from dlarewrite.rewrite.context import Context, Settings
 from dlarewrite.rewrite.instruments import CheckEach, DumpEach, Instrument, PrintAfter, Progress
-from dlarewrite.rewrite.manager import PassManager, RewriteLog, default_pipeline, flatten
+from dlarewrite.rewrite.manager import PassManager, RewriteLog, Run, default_pipeline, flatten
 from dlarewrite.rewrite.pass_ import AnyPass, Phase
 from dlarewrite.rewrite.spec import Fixpoint, create, parse
 from dlarewrite.target import DEFAULT_TARGET, Judgement, Precision, Target, judge_graph, load_target
@@ -176,6 +177,7 @@ class _Run:
         self.write = write
         self.target = options.load_target()
         self.choice = Choice()
+        self.prefix: tuple[tuple[str, ...], Run] | None = None
         self.registry = discover(options.plugins)
         self.steps = pipeline(self.registry, options)
         _tell(watch, "load")
@@ -258,16 +260,33 @@ class _Run:
     def run(
         self, removed: Sequence[str], choice: Choice, *, check_each: bool = False, limit: int | None = None
     ) -> tuple[Model, RewriteLog]:
-        """Run the pipeline once under a choice."""
-        model = Model.load(self.reference, self.folder)
+        """Run the pipeline once under a choice; what comes before the first legalising pass is run once for all."""
         settings = replace(self.options.settings(), declined=choice.declined)
         if limit is not None:
             settings = replace(settings, limit=limit)
-        context = Context(model, self.target, settings)
-        instruments = [] if limit is not None else self.instruments(check_each)
-        log = PassManager(_without(self.steps, (*removed, *choice.skipped)), instruments).run(context)
-        check_structure(model)
-        return model, log
+        manager = PassManager(
+            _without(self.steps, (*removed, *choice.skipped)), [] if limit is not None else self.instruments(check_each)
+        )
+        common = list(itertools.takewhile(_before_legality, manager.steps))
+        if limit is None:
+            begun = self.begun(tuple(removed), manager, common)
+            run = begun.fork(settings, choice.skipped)
+        else:
+            run = manager.start(Context(Model.load(self.reference, self.folder), self.target, settings))
+            manager.advance(run, common)
+        if not run.limited:
+            manager.advance(run, manager.steps[len(common) :])
+        check_structure(run.context.model)
+        return run.context.model, run.log()
+
+    def begun(self, removed: tuple[str, ...], manager: PassManager, common: Sequence[AnyPass | Fixpoint]) -> Run:
+        """The run up to the first legalising pass, which no choice bears on."""
+        if self.prefix is None or self.prefix[0] != removed:
+            model = Model.load(self.reference, self.folder)
+            run = PassManager(_without(self.steps, removed)).start(Context(model, self.target, self.options.settings()))
+            manager.advance(run, common)
+            self.prefix = removed, run
+        return self.prefix[1]
 
     def instruments(self, check_each: bool) -> list[Instrument]:
         found: list[Instrument] = []
@@ -367,6 +386,10 @@ def _without(steps: Sequence[AnyPass | Fixpoint], names: Sequence[str]) -> tuple
         elif step.name not in names:
             kept.append(step)
     return tuple(kept)
+
+
+def _before_legality(step: AnyPass | Fixpoint) -> bool:
+    return all(p.phase < Phase.LEGALISE for p in flatten([step]))
 
 
 def judge_model(model: Model, target: Target) -> Judgement:

@@ -5,8 +5,8 @@ Two steps, each by running the pipeline again without something and comparing th
 1. An *island* is a region with less than ``ISLAND_SHARE`` of the DLA's MACs beside a larger one; it costs a loadable
    and two crossings and saves next to nothing. Rewrites whose new nodes ended up in islands are declined, one by one.
 2. A result must not be worse than the input: more loadables or crossings are accepted only for a large gain of work in
-   few loadables. Otherwise whole passes are left out, first the one that made most of the nodes at the borders,
-   and after a few of them all that legalise.
+   few loadables. Otherwise whole passes are left out, first those that made most of the nodes at the borders,
+   and after a second time all that legalise.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dlarewrite.rewrite.manager import RewriteLog
 _GAIN = 0.25
 _FEW = 4
 _ROUNDS = 3
-_PATIENCE = 3
+_PATIENCE = 2
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,9 @@ def _without_islands(attempt: Callable[[Choice], Trial], first: Trial, legalisin
         if not more:
             break
         latest = attempt(Choice(latest.choice.declined | more))
-        if latest.burden[0] < best.burden[0] and latest.burden[1] <= best.burden[1]:
-            best = latest
+        if latest.burden[0] >= best.burden[0] or latest.burden[1] > best.burden[1]:
+            break
+        best = latest
     return best
 
 
@@ -83,14 +84,15 @@ def _without_burden(
 ) -> Trial:
     for _ in range(_PATIENCE):
         blamed = _most_at_borders(trial, legalising)
-        if blamed is None or _acceptable(trial.summary, before):
+        if not blamed or _acceptable(trial.summary, before):
             return trial
-        trial = attempt(Choice(trial.choice.declined, trial.choice.skipped | {blamed}))
+        trial = attempt(Choice(trial.choice.declined, trial.choice.skipped | blamed))
     return trial if _acceptable(trial.summary, before) else attempt(Choice(skipped=legalising))
 
 
-def _most_at_borders(trial: Trial, legalising: frozenset[str]) -> str | None:
-    """The pass that made most of the nodes at which tensors change device, or that fired most where none did."""
+def _most_at_borders(trial: Trial, legalising: frozenset[str]) -> frozenset[str]:
+    """The pass that made most of the nodes at which tensors change device (or that fired most where none did), and
+    those that made half as many."""
     makers = {name: c.by for c in trial.log.changes if c.by in legalising for name, _ in c.added}
     borders = Counter(
         makers[label(node)]
@@ -100,7 +102,8 @@ def _most_at_borders(trial: Trial, legalising: frozenset[str]) -> str | None:
     )
     fired = Counter(c.by for c in trial.log.changes if c.by in legalising)
     ranked = borders or fired
-    return max(sorted(ranked), key=lambda name: ranked[name]) if ranked else None
+    most = max(ranked.values(), default=0)
+    return frozenset(name for name, count in ranked.items() if 2 * count >= most)
 
 
 def _acceptable(after: Summary, before: Summary) -> bool:

@@ -9,7 +9,7 @@ Node and tensor identity is Python's: graphsurgeon compares by name and structur
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import onnx
@@ -43,6 +43,7 @@ class Model:
         for position, node in enumerate(nodes):
             self._nodes[id(node)] = node
             self._ranks[id(node)] = (position, 0)
+        self._end = len(self._nodes)
         self.inputs = inputs
         self.outputs = outputs
         self.opset = opset
@@ -113,13 +114,24 @@ class Model:
         self.names.add(name)
         return name
 
-    # The methods below belong to the Editor.
+    # The methods below belong to the Editor and to copying.
+
+    def _adopt(self, other: Model, nodes: Mapping[int, gs.Node]) -> None:
+        """Take over copies of another model's nodes with their ranks, and its fresh names."""
+        for node in other.nodes:
+            made = nodes[id(node)]
+            self._nodes[id(made)] = made
+            self._ranks[id(made)] = other._ranks[id(node)]
+        last = max((minor for _, minor in other._ranks.values()), default=0)
+        self._serial = itertools.count(last + 1)
+        self._end, self._tickets = other._end, dict(other._tickets)
+        self._reorder()
 
     def _reorder(self) -> None:
         self._ordered = self._by_op = None
 
     def _insert(self, node: gs.Node, beside: gs.Node | None) -> None:
-        major = self._ranks[id(beside)][0] if beside is not None and id(beside) in self._ranks else len(self._ranks)
+        major = self._ranks[id(beside)][0] if beside is not None and id(beside) in self._ranks else self._end
         self._nodes[id(node)] = node
         self._ranks[id(node)] = (major, next(self._serial))
         self._reorder()

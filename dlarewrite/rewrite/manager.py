@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from dlarewrite.analysis.cost import macs
 from dlarewrite.errors import PassError, UsageError
+from dlarewrite.ir.copying import duplicate
 from dlarewrite.ir.editor import Change, Editor
 from dlarewrite.ir.view import label
 from dlarewrite.numerics import Numerics
-from dlarewrite.rewrite.context import Context
+from dlarewrite.rewrite.context import Context, Settings
 from dlarewrite.rewrite.driver import Budget, LimitReached, Outcome, run_pass
 from dlarewrite.rewrite.instruments import Instrument
-from dlarewrite.rewrite.pass_ import AnyPass, Phase
+from dlarewrite.rewrite.pass_ import AnyPass, Phase, Refusal
 from dlarewrite.rewrite.spec import Fixpoint
 
 _ROUNDS = 50
@@ -90,6 +92,45 @@ def check_order(steps: Iterable[AnyPass | Fixpoint]) -> None:
                 raise UsageError(f"pass {pass_.name!r} has to come after {earlier!r} in the pipeline")
 
 
+class Run:
+    """A pipeline's run so far: the model under work with its editor, and what the log will tell."""
+
+    def __init__(self, context: Context, edit: Editor, records: dict[str, PassRecord]) -> None:
+        self.context = context
+        self.edit = edit
+        self.records = records
+        self.budget: Budget | None = None
+        self.last: dict[str, Outcome] = {}
+        self.limited = False
+
+    def fork(self, settings: Settings, without: Collection[str] = ()) -> Run:
+        """The same run on a copy of the model, to go on under other settings and ``without`` some passes to come."""
+        model, nodes = duplicate(self.context.model)
+        edit = Editor(model)
+        edit.changes.extend(self.edit.changes)
+        records = {n: replace(r, details=list(r.details)) for n, r in self.records.items() if n not in without}
+        made = Run(Context(model, self.context.target, settings), edit, records)
+        made.budget = copy.copy(self.budget)
+        for name, outcome in self.last.items():
+            alive = [r for r in outcome.refusals if all(n in self.context.model for n in r.nodes)]
+            moved = [Refusal(r.reason, tuple(nodes[id(n)] for n in r.nodes)) for r in alive]
+            made.last[name] = Outcome(outcome.pass_, outcome.fired, moved)
+        made.limited = self.limited
+        return made
+
+    def log(self) -> RewriteLog:
+        """What happened, told in the end."""
+        log = RewriteLog(list(self.records.values()), self.edit.changes, limited=self.limited)
+        for change in self.edit.changes:
+            if change.by in self.records and (change.anchor or change.detail):
+                self.records[change.by].details.append(": ".join(filter(None, (change.anchor, change.detail))))
+        for name, outcome in self.last.items():
+            for refusal in outcome.refusals:
+                if all(n in self.context.model for n in refusal.nodes):
+                    log.refusals.append(RefusalRecord(name, refusal.reason, tuple(label(n) for n in refusal.nodes)))
+        return log
+
+
 class PassManager:
     """Runs ``steps`` on the context's model and keeps the log; instruments watch from outside."""
 
@@ -100,31 +141,30 @@ class PassManager:
 
     def run(self, context: Context) -> RewriteLog:
         """Rewrite the model in place; raises what passes and instruments raise."""
-        edit = Editor(context.model)
-        budget: Budget | None = None
+        run = self.start(context)
+        self.advance(run, self.steps)
+        return run.log()
+
+    def start(self, context: Context) -> Run:
+        """A run that has done nothing yet."""
         records = {p.name: PassRecord(p.name, p.numerics) for p in flatten(self.steps)}
-        last: dict[str, Outcome] = {}
-        log = RewriteLog(list(records.values()), edit.changes)
+        return Run(context, Editor(context.model), records)
+
+    def advance(self, run: Run, steps: Iterable[AnyPass | Fixpoint]) -> None:
+        """Run some of the steps, in place."""
+        context = run.context
         try:
-            for step in self.steps:
+            for step in steps:
                 group = step.passes if isinstance(step, Fixpoint) else (step,)
                 rounds = _ROUNDS if isinstance(step, Fixpoint) else 1
-                if budget is None and any(p.phase >= Phase.LEGALISE for p in group):
+                if run.budget is None and any(p.phase >= Phase.LEGALISE for p in group):
                     # Not before: until shapes are frozen and constants folded, there is no work to take a share of.
                     total = sum(map(macs, context.model.nodes))
                     share = int(context.settings.growth_macs * max(total, _LEAST_MACS))
-                    budget = Budget(share, context.settings.growth_bytes)
-                self._repeat(group, rounds, context, edit, budget or Budget(0, 0), records, last)
+                    run.budget = Budget(share, context.settings.growth_bytes)
+                self._repeat(group, rounds, context, run.edit, run.budget or Budget(0, 0), run.records, run.last)
         except LimitReached:
-            log.limited = True
-        for change in edit.changes:
-            if change.by in records and (change.anchor or change.detail):
-                records[change.by].details.append(": ".join(filter(None, (change.anchor, change.detail))))
-        for name, outcome in last.items():
-            for refusal in outcome.refusals:
-                if all(n in context.model for n in refusal.nodes):
-                    log.refusals.append(RefusalRecord(name, refusal.reason, tuple(label(n) for n in refusal.nodes)))
-        return log
+            run.limited = True
 
     def _repeat(
         self,
