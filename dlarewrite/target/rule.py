@@ -30,7 +30,8 @@ class Scope(str, enum.Enum):
 
     LAYER: the judge, to each layer; TENSOR: the judge, to each tensor; MATRIX: the support matrix names it; GRAPH: the
     judge, to a whole graph; NOTE: said of every layer of its kind, as a scale table is needed to check it; CAVEAT: an
-    offline check cannot know, `not_checked` lists it; COVERED: other rules say it, or nothing can break it.
+    offline check cannot know, `not_checked` lists it; OPTION: binds what a build may be asked for, and is checked
+    there; COVERED: other rules say it, or nothing can break it.
     """
 
     LAYER = "layer"
@@ -39,6 +40,7 @@ class Scope(str, enum.Enum):
     GRAPH = "graph"
     NOTE = "note"
     COVERED = "covered"
+    OPTION = "option"
     CAVEAT = "caveat"
 
 

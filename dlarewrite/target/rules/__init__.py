@@ -23,6 +23,7 @@ from dlarewrite.target.rules import (
     shuffle,
     slicing,
     softmax_lrn,
+    sparsity,
     unsupported,
 )
 
@@ -45,6 +46,7 @@ _FAMILIES = (
     unsupported,
     quantization,
     io,
+    sparsity,
 )
 
 

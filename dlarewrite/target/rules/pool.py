@@ -58,7 +58,7 @@ RULES = (
         measure=operator.attrgetter("kernel"),
         evidence=_D,
         sources=("HDR", "N86"),
-        cure="pool-window",
+        cure="pool-window average-window",
     ),
     _pool(
         id="POOL-PAD",
@@ -78,7 +78,7 @@ RULES = (
         measure=operator.attrgetter("strides"),
         evidence=_D,
         sources=("HDR", "N86"),
-        cure="pool-window",
+        cure="pool-window average-window",
     ),
     _pool(
         id="POOL-DIL",
@@ -112,7 +112,7 @@ RULES = (
         evidence=_D,
         sources=("HDR@8.2.1",),
         profiles=frozenset({"X82"}),
-        cure="average-exclusive",
+        cure="average-exclusive average-unpadded",
         explanation="ONNX's default count_include_pad = 0 sets exclusive counting even where all pads are 0; "
         "setting it to 1 then changes nothing but this.",
     ),
@@ -127,7 +127,7 @@ RULES = (
         evidence=_D,
         sources=("HDR@8.4.1",),
         profiles=XAVIER - {"X82"},
-        cure="average-exclusive",
+        cure="average-exclusive average-unpadded",
         explanation="Stated for Xavier from 8.4 on; see POOL-EXCL-82 for zero pads.",
     ),
     _pool(
@@ -142,7 +142,7 @@ RULES = (
         effect="note",
         sources=("HDR@8.4.1", "here"),
         profiles=ORIN,
-        cure="average-exclusive",
+        cure="average-exclusive average-unpadded",
         explanation="The headers forbid exclusive counting for Xavier only; that Orin takes it is inferred. With "
         "real padding the node is uncertain, with zero pads this is a note.",
     ),
@@ -155,7 +155,7 @@ RULES = (
         evidence=_I,
         effect="uncertain",
         sources=("OT", "here"),
-        cure="pool-pads",
+        cure="pool-pads average-exclusive",
         explanation="ceil_mode becomes EXPLICIT_ROUND_UP; whether the DLA takes it is not documented.",
     ),
     _pool(
