@@ -5,23 +5,11 @@ from __future__ import annotations
 import ast
 import inspect
 
+from dlarewrite.catalogue import discover
 from dlarewrite.target import cures, rulebook, support_matrix
 from dlarewrite.target.rules import activation, conv, elementwise, matrix, resize, shuffle, slicing
 
-_NAMES = """
-    freeze-shapes fold-constants drop-noops narrow-types fold-batchnorm fold-scale-bias fold-pad share-common
-    upgrade-legacy repvgg-merge resize-sizes-to-scales resize-mode nearest-cascade nearest-to-deconv linear-to-deconv
-    align-corners-linear downsample resize-to-nearest deconv-pads deconv-groups deconv-dilation deconv-overlap
-    deconv-square-23 depth-to-space space-to-depth focus-to-conv global-average-pool global-max-pool pool-window
-    pool-pads average-exclusive reduce-channel reduce-sum keepdims cumsum gemm-to-conv matmul-tokens lift-to-4d
-    transpose-sink channel-shuffle channel-select slice-steps slice-split-hw concat-axis concat-pairs einsum
-    tile-expand broadcast-explicit pad-explicit where-const scatter-const gather-elements logic recurrent conv-kernel
-    conv-stride conv-pads conv-dilation conv-cbuf conv-maps conv-groups-hwc4 conv-groups-dense conv-dynamic-weight
-    conv1d conv3d sibling-convs hard-sigmoid hard-swish clip-bounds leaky-forms swish-mish gelu softplus elu selu celu
-    softsign exp log sqrt reciprocal div-pow-by-const min-max const-operand softmax-axis norm-to-affine split-tail
-    structured-sparsity
-"""
-CATALOGUE = frozenset(_NAMES.split())
+CATALOGUE = frozenset(found.name for found in discover().classes()) | {"split-tail"}  # what `dlarewrite split` does
 
 
 def _words(module: object) -> set[str]:

@@ -89,6 +89,6 @@ RULES = (
         title="DIRECT_IO forbids reformats at the borders",
         limit=Must("DLA formats, or the build fails"),
         sources=("HDR",),
-        explanation="Deprecated from 10.7; trtexec sets it where the DLA is used without --allowGPUFallback (to 10.16).",
+        explanation="Deprecated from 10.7; trtexec sets it with a DLA core and no --allowGPUFallback (to 10.16).",
     ),
 )
