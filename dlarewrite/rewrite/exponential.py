@@ -1,6 +1,7 @@
 """Elu and its kin around t = tanh(r/2), r = relu(-x)/length, and when a form may count on Div or Pow.
 
-e^-r - 1 = -2 t/(1 + t), in which no digits cancel.
+e^-r - 1 = -2 t/(1 + t), in which no digits cancel. Where there is no Div, -1/(1 + t) comes from Newton's iteration: its
+divisor lies between 1 and 2, so that two steps from a parabola leave an error below a float's own rounding.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import onnx_graphsurgeon as gs
 from dlarewrite.ir import view
 from dlarewrite.ir.editor import Editor
 from dlarewrite.rewrite.context import Context
-from dlarewrite.rewrite.emit import scalar
+from dlarewrite.rewrite.emit import polynomial, scalar
+from dlarewrite.target import Precision
 
 _SELU_ALPHA = 1.67326319217681884765625
 _SELU_GAMMA = 1.05070102214813232421875
@@ -45,9 +47,23 @@ def emit_tanh(edit: Editor, x: gs.Tensor, form: Bend) -> gs.Variable:
     return edit.op("Tanh", [edit.op("Relu", [half])])
 
 
-def emit_sum(edit: Editor, x: gs.Tensor, part: gs.Tensor, form: Bend) -> gs.Variable:
-    """right relu(x) - 2 left part, where part is t/(1 + t)."""
-    left = edit.op("Mul", [part, scalar(edit, -2.0 * form.left, x, "left")])
+def emit_inverse(edit: Editor, t: gs.Tensor) -> gs.Variable:
+    """-1/(1 + t) for t in [0, 1] without a Div, to 1.1e-8 of its value in exact arithmetic.
+
+    (98 - 80 t + 32 t^2)/99 is 1/(1 + t) with the residual T3(2 t - 1)/99 (Chebyshev), 1/99 at most; each step
+    z <- z (2 + (1 + t) z) of Newton's iteration squares the residual.
+    """
+    z = polynomial(edit, t, (-98 / 99, 80 / 99, -32 / 99))
+    divisor = edit.op("Add", [t, scalar(edit, 1.0, t, "one")])
+    for _ in range(2):
+        step = edit.op("Add", [edit.op("Mul", [divisor, z]), scalar(edit, 2.0, t, "two")])
+        z = edit.op("Mul", [z, step])
+    return z
+
+
+def emit_sum(edit: Editor, x: gs.Tensor, part: gs.Tensor, form: Bend, sign: float = 1.0) -> gs.Variable:
+    """right relu(x) - 2 left part, where part is t/(1 + t), or its negative where ``sign`` is -1."""
+    left = edit.op("Mul", [part, scalar(edit, -2.0 * sign * form.left, x, "left")])
     right = edit.op("Relu", [x])
     if form.right != 1.0:
         right = edit.op("Mul", [right, scalar(edit, form.right, x, "right")])
@@ -63,3 +79,10 @@ def doubt(context: Context, op: str, inputs: Sequence[gs.Tensor]) -> str:
     if context.allows(op, inputs):
         return ""
     return f"its exact form needs a {op}, which {context.target.name} does not take for certain (option doubtful=true)"
+
+
+def steps_refused(context: Context) -> str:
+    """Why Newton's iteration is not taken: "" where its steps run in floating point."""
+    if context.target.precision is Precision.FP16:
+        return ""
+    return "without a Div it takes Newton's iteration, whose steps do not survive 8 bits"
