@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -51,10 +51,9 @@ class PrintAfter:
 
 @dataclass
 class DumpEach:
-    """Saves the model after each pass that changed it, as NNN-pass-name.onnx in ``folder``."""
+    """Saves the model after each pass that changed it, as N-pass-name.onnx in ``folder``, N rewrites from the start."""
 
     folder: Path
-    count: int = field(default=0)
 
     def before(self, pass_: AnyPass, model: Model) -> None:
         return None
@@ -63,8 +62,7 @@ class DumpEach:
         if not changes:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.count += 1
-        model.save(self.folder / f"{self.count:03d}-{pass_.name}.onnx")
+        model.save(self.folder / f"{changes[-1].index + 1:04d}-{pass_.name}.onnx")
 
 
 @dataclass
