@@ -33,7 +33,7 @@ def optimized(report: Report, width: int) -> str:
     parts.append(_passes(report, width))
     if report.refusals:
         parts.append(_refusals(report, width))
-    parts += [_left(report, width, "still "), *_graph(report, width), _proof(report.evidence, width)]
+    parts += [_left(report, width, "still "), *_graph(report, width), proof(report.evidence, width)]
     return "\n\n".join(parts)
 
 
@@ -142,7 +142,8 @@ def _claim(evidence: Evidence) -> str:
     return f"Proven equal as {evidence.numerics or 'declared'}"
 
 
-def _proof(evidence: Evidence | None, width: int) -> str:
+def proof(evidence: Evidence | None, width: int) -> str:
+    """What a proof shows, output by output, and under which circumstances."""
     if evidence is None:
         return "Not verified: nothing shows that the result computes the same (--verify off)."
     if evidence.skipped:

@@ -56,7 +56,7 @@ class Judge:
         self.target = target
         self.opset = opset
         self._element_bytes = 1 if target.precision is Precision.INT8 else 2
-        rules = [rule for rule in rulebook() if applies(rule, target)]
+        rules = target.corrections.apply(rule for rule in rulebook() if applies(rule, target))
         self._layer_rules = [rule for rule in rules if rule.scope is Scope.LAYER and rule.measure is not None]
         self._note_rules = [rule for rule in rules if rule.scope is Scope.NOTE]
         self._tensor_rules = [rule for rule in rules if rule.scope is Scope.TENSOR and rule.measure is not None]
@@ -140,6 +140,7 @@ class Judge:
             cell = row.cells[column]
             doubtful = not cell.evidence.firm or (cell.mark == "Y*" and bool(row.doubt))
             mark = cell.mark if cell.mark in ("N", "?") or doubtful else ""
+            mark = self.target.corrections.mark(kind, mark, row.rule_for(column))
         checks = tuple(
             (rule.measure, rule.limit.holds, rule)
             for rule in self._layer_rules

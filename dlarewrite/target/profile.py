@@ -6,9 +6,11 @@ import difflib
 import functools
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dlarewrite.errors import UsageError
+from dlarewrite.target.correction import NO_CORRECTIONS, Corrections, load_corrections
 from dlarewrite.target.sources import cite, load_yaml
 from dlarewrite.target.verdict import Precision
 
@@ -48,17 +50,19 @@ class Profile:
 
 @dataclass(frozen=True)
 class Target:
-    """A profile together with the precision that the engine is built for."""
+    """A profile together with the precision that the engine is built for, and what a board of its own said."""
 
     profile: Profile
     precision: Precision = Precision.FP16
+    corrections: Corrections = NO_CORRECTIONS
 
     @property
     def name(self) -> str:
         return self.profile.name
 
     def __str__(self) -> str:
-        return f"{self.profile.name} (TensorRT {self.profile.version}, {self.precision.value})"
+        probed = ", as probed" if self.corrections.entries else ""
+        return f"{self.profile.name} (TensorRT {self.profile.version}, {self.precision.value}{probed})"
 
 
 def _profile(raw: dict[str, Any]) -> Profile:
@@ -82,7 +86,12 @@ DEFAULT_TARGET: str = "orin-jp6"
 
 
 def load_target(name: str, precision: Precision = Precision.FP16) -> Target:
-    """The target of a name or alias; raises :class:`UsageError` that says why, and names the nearest profile."""
+    """The target of a name, an alias or a correction file (YAML, see ``dlarewrite probe``).
+
+    Raises :class:`UsageError` that says why, and names the nearest profile.
+    """
+    if name.strip().endswith((".yaml", ".yml")):
+        return _corrected(Path(name.strip()), Precision(precision))
     wanted = name.strip().lower()
     for profile in profiles():
         if wanted == profile.name or wanted in profile.aliases:
@@ -97,3 +106,14 @@ def load_target(name: str, precision: Precision = Precision.FP16) -> Target:
     near = difflib.get_close_matches(wanted, names, n=2, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known targets: {', '.join(names)}"
     raise UsageError(f"there is no target named {name!r}", hint=hint)
+
+
+def _corrected(path: Path, precision: Precision) -> Target:
+    found = load_corrections(path)
+    target = load_target(found.target, precision)
+    if found.precision != precision.value:
+        raise UsageError(
+            f"{str(path)!r} was probed for {found.precision}, not for {precision.value}",
+            hint=f"--precision {found.precision}, or probe again",
+        )
+    return Target(target.profile, precision, found)
