@@ -24,7 +24,10 @@ from dlarewrite.ir.structure import check_structure
 from dlarewrite.ir.text import render
 from dlarewrite.joint import Choice, Trial, settle
 from dlarewrite.outcome import Report, describe
-from dlarewrite.partition.plan import Plan, make_plan
+from dlarewrite.partition.cost import CostModel
+from dlarewrite.partition.plan import Alternative, Plan
+from dlarewrite.partition.planner import Wish, make_plan
+from dlarewrite.partition.planner import frontier as pareto
 from dlarewrite.partition.summary import place, summarise
 from dlarewrite.rewrite.context import Context, Settings
 from dlarewrite.rewrite.instruments import CheckEach, DumpEach, Instrument, PrintAfter, Progress
@@ -113,30 +116,62 @@ class Result:
         self.work.save(path)
 
 
+@dataclass(frozen=True)
+class Machine:
+    """Where a plan's times are for: a module and its power mode (None: the target's own), and measured layer times."""
+
+    module: str | None = None
+    mode: str | None = None
+    profile: Path | None = None
+
+    def cost(self, target: Target, model: Model) -> CostModel:
+        """The cost model of this machine for the layers of ``model``."""
+        made = CostModel.load(target, module=self.module, mode=self.mode)
+        return made if self.profile is None else made.profiled(self.profile, model.nodes)
+
+
 def plan(
     source: Any,
     options: Options | None = None,
     *,
     watch: Watch | None = None,
-    min_macs: int | None = None,
-    max_loadables: int | None = None,
+    wish: Wish | None = None,
+    machine: Machine | None = None,
     **changes: Any,
 ) -> Plan:
-    """The DLA regions that a model falls into as it is (shapes frozen as asked); changes nothing.
+    """Which nodes of a model as it is (shapes frozen as asked) go to the DLA, in which regions; changes nothing.
 
-    Islands (see :func:`dlarewrite.partition.plan.make_plan`), or regions with fewer than ``min_macs`` MACs, stay on the
-    GPU, and so do the smallest over ``max_loadables`` (the target's cap).
+    ``wish`` says what the plan is best at, ``machine`` where its times are for. Raises UsageError, ModelError.
     """
     chosen = replace(options or Options(), **changes)
     _tell(watch, "load")
     model, target = load_frozen(source, chosen)
     _demand_static(model)
-    return plan_model(model, target, min_macs=min_macs, max_loadables=max_loadables)
+    return plan_model(model, target, wish=wish, machine=machine, alternatives=True)
 
 
-def plan_model(model: Model, target: Target, *, min_macs: int | None = None, max_loadables: int | None = None) -> Plan:
-    """Judge and plan a loaded model; see :func:`dlarewrite.partition.plan.make_plan`."""
-    return make_plan(model, judge_model(model, target), target, min_macs=min_macs, max_loadables=max_loadables)
+def plan_model(
+    model: Model,
+    target: Target,
+    *,
+    wish: Wish | None = None,
+    machine: Machine | None = None,
+    alternatives: bool = False,
+) -> Plan:
+    """Judge and plan a loaded model; see :func:`dlarewrite.partition.planner.make_plan`."""
+    cost = (machine or Machine()).cost(target, model)
+    return make_plan(model, judge_model(model, target), target, cost, wish, alternatives=alternatives)
+
+
+def frontier(
+    source: Any, options: Options | None = None, *, machine: Machine | None = None, watch: Watch | None = None
+) -> list[Alternative]:
+    """Plans that no other one beats in latency and energy at once (:func:`dlarewrite.partition.planner.frontier`)."""
+    _tell(watch, "load")
+    model, target = load_frozen(source, options or Options())
+    _demand_static(model)
+    _tell(watch, "plan")
+    return pareto(model, judge_model(model, target), target, (machine or Machine()).cost(target, model))
 
 
 def check(source: Any, options: Options | None = None, *, watch: Watch | None = None, **changes: Any) -> Report:

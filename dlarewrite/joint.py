@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from dlarewrite.analysis.cost import macs
 from dlarewrite.ir.model import Model
 from dlarewrite.ir.view import label
-from dlarewrite.partition.plan import worthwhile_macs
+from dlarewrite.partition.islands import worthwhile_macs
 from dlarewrite.partition.summary import Placement, Summary
 from dlarewrite.rewrite.manager import RewriteLog
 

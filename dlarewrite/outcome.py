@@ -8,6 +8,7 @@ from typing import Any
 
 from dlarewrite.ir.model import Model
 from dlarewrite.ir.view import label
+from dlarewrite.partition.islands import without_islands
 from dlarewrite.partition.summary import Placement, Summary, place, summarise
 from dlarewrite.rewrite.manager import PassRecord, RefusalRecord
 from dlarewrite.target import Finding, Judgement, Target
@@ -53,6 +54,8 @@ class Report:
     refusals: tuple[RefusalRecord, ...] = ()
     evidence: Evidence | None = None
     rolled_back: tuple[str, ...] = ()
+    planned: Summary | None = None
+    """The final graph's figures with islands left to the GPU, as `plan` and `build` place it."""
 
     @property
     def summary(self) -> Summary:
@@ -62,7 +65,7 @@ class Report:
     @property
     def verdict(self) -> str:
         """One sentence: worth it or not, with the work behind it."""
-        return worth(self.summary)
+        return worth(self.planned or self.summary)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; the layout is versioned by ``schema_version``."""
@@ -79,6 +82,7 @@ class Report:
             "verdict": self.verdict,
             "before": asdict(self.before),
             "after": asdict(self.summary),
+            "planned": asdict(self.planned or self.summary),
             "passes": [
                 {
                     "name": p.name,
@@ -122,7 +126,8 @@ def describe(source: str, target: Target, model: Model, judgement: Judgement) ->
             NodeEntry(label(node), node.op, outputs, found.verdict.value, found.findings, home.get(id(node)))
         )
     summary = summarise(model, judgement, target, placed)
-    return Report(source, target, summary, tuple(entries), judgement.findings, judgement.not_checked)
+    planned = summarise(model, judgement, target, without_islands(model, judgement, target, placed))
+    return Report(source, target, summary, tuple(entries), judgement.findings, judgement.not_checked, planned=planned)
 
 
 def _homes(placed: Placement) -> dict[int, int]:

@@ -24,7 +24,23 @@ class Builder(Protocol):
 class _Builders(Mapping[str, Builder]):
     """Imports a builder when it is asked for, so that ``python -m models.NAME`` never loads its module twice."""
 
-    _names = ("chain", "mobilenetv2", "mobilenetv3", "pointpillars", "resnet50", "shufflenet", "unet", "yolo_focus_spp")
+    _names = (
+        "alexnet",
+        "chain",
+        "googlenet",
+        "mobilenetv2",
+        "mobilenetv3",
+        "pointpillars",
+        "resnet34",
+        "resnet50",
+        "retinanet",
+        "shufflenet",
+        "ssd",
+        "unet",
+        "yolo_focus_spp",
+        "yolov5",
+        "yolox_nano",
+    )
 
     def __getitem__(self, name: str) -> Builder:
         if name not in self._names:

@@ -227,7 +227,7 @@ class Net:
         )
 
 
-def start(opset: int, seed: int, **inputs: Sequence[int]) -> tuple[Net, list[str]]:
+def start(opset: int, seed: int | None, **inputs: Sequence[int]) -> tuple[Net, list[str]]:
     """An empty network and its float32 inputs, given as ``name=shape``."""
     graph = Graph(opset, seed)
     return Net(graph), [graph.add_input(name, shape, TensorProto.FLOAT) for name, shape in inputs.items()]

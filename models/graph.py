@@ -17,7 +17,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
-from models.weights import Weights
+from models.weights import Shapes, Weights
 
 __all__ = ["Graph", "parameter_prefix"]
 
@@ -39,10 +39,13 @@ def parameter_prefix(path: Sequence[str]) -> str:
 
 @dataclass
 class Graph:
-    """An ONNX graph under construction, of one opset (11 or newer) and one seed."""
+    """An ONNX graph under construction, of one opset (11 or newer) and one seed.
+
+    Without a seed the weights have shapes and no values: such a model cannot run, but costs nothing to build.
+    """
 
     opset: int
-    seed: int
+    seed: int | None
     weights: Weights = field(init=False)
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     inputs: list[onnx.ValueInfoProto] = field(default_factory=list)
@@ -55,7 +58,7 @@ class Graph:
     def __post_init__(self) -> None:
         if not 11 <= self.opset <= onnx.defs.onnx_opset_version():
             raise ValueError(f"opset must be in [11, {onnx.defs.onnx_opset_version()}], got {self.opset}")
-        self.weights = Weights(self.seed)
+        self.weights = Shapes() if self.seed is None else Weights(self.seed)
 
     @property
     def ir_version(self) -> int:
@@ -77,7 +80,10 @@ class Graph:
     def add_initializer(self, name: str, array: Array) -> str:
         """Store ``array`` as an initializer under ``name`` (made unique)."""
         name = self.unique(name)
-        self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+        if self.seed is None and array.size > OPERAND_ELEMENTS:
+            self.initializers[name] = _without_values(name, array)
+        else:
+            self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
         self._know(name, self.initializers[name])
         return name
 
@@ -144,5 +150,15 @@ class Graph:
         opsets = [helper.make_opsetid("", self.opset)]
         model = helper.make_model(graph, opset_imports=opsets, producer_name="dlarewrite.models")
         model.ir_version = self.ir_version
-        onnx.checker.check_model(model, full_check=True)
+        # The checker looks for the file of external values, and there is none.
+        if self.seed is not None:
+            onnx.checker.check_model(model, full_check=True)
         return model
+
+
+def _without_values(name: str, array: Array) -> TensorProto:
+    """A tensor of ``array``'s shape whose values are said to be elsewhere."""
+    kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+    tensor = TensorProto(name=name, dims=array.shape, data_type=kind, data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="absent")
+    return tensor

@@ -17,7 +17,7 @@ EXPANSION = 4
 
 
 def build(
-    size: tuple[int, int] = (224, 224), width: int = 16, classes: int = 1000, seed: int = 0, opset: int = 17
+    size: tuple[int, int] = (224, 224), width: int = 16, classes: int = 1000, seed: int | None = 0, opset: int = 17
 ) -> onnx.ModelProto:
     """Input ``input`` [1, 3, H, W], output ``logits`` [1, classes].
 

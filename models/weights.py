@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Weights"]
+__all__ = ["Shapes", "Weights"]
 
 Float32 = npt.NDArray[np.float32]
 
@@ -37,3 +37,14 @@ class Weights:
     def choice(self, count: int) -> int:
         """One integer in ``[0, count)``."""
         return int(self._bits.random_raw() >> np.uint64(32)) % count
+
+
+class Shapes(Weights):
+    """Weights that have shapes and no values: zeros that share one element, for studies of cost alone."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+    def uniform(self, shape: Sequence[int], low: float, high: float) -> Float32:
+        """Zeros of ``shape``; the range is not used."""
+        return np.broadcast_to(np.float32(0), tuple(shape))

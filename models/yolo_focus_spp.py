@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 import onnx
 
-from models.builder import SWISH_GAIN, Net, start
+from models.builder import Net, start
+from models.csp import conv, csp
 from models.entry import common_options, write
 from models.yolo_decode import ANCHORS, decode
 
@@ -52,11 +53,6 @@ def build(
     return net.graph.model()
 
 
-def _conv(net: Net, x: str, maps: int, kernel: int = 1, stride: int = 1, gain: float = SWISH_GAIN) -> str:
-    """Convolution with folded BatchNorm, and SiLU as Sigmoid and Mul."""
-    return net.at("act").silu(net.at("conv").conv(x, maps, kernel, stride, fused=True, gain=gain))
-
-
 def _focus(net: Net, x: str, maps: int, form: str) -> str:
     """Every second row and column, four times, as channels."""
     end = 2**63 - 1
@@ -72,50 +68,38 @@ def _focus(net: Net, x: str, maps: int, form: str) -> str:
             net.op("Slice", rows[row], net.ints(column), net.ints(end), net.ints(3), net.ints(2))
             for row, column in corners
         ]
-    return _conv(net.at("conv"), net.concat(*parts), maps, 3)
-
-
-def _csp(net: Net, x: str, maps: int, repeats: int, shortcut: bool = True) -> str:
-    """Cross-stage partial block: half of the channels go through ``repeats`` bottlenecks."""
-    hidden = maps // 2
-    y = _conv(net.at("cv1"), x, hidden)
-    for index in range(repeats):
-        place = net.at("m", f"m.{index}")
-        gain = 1.0 if shortcut else SWISH_GAIN
-        inner = _conv(place.at("cv2"), _conv(place.at("cv1"), y, hidden), hidden, 3, gain=gain)
-        y = place.op("Add", y, inner) if shortcut else inner
-    return _conv(net.at("cv3"), net.concat(y, _conv(net.at("cv2"), x, hidden)), maps)
+    return conv(net.at("conv"), net.concat(*parts), maps, 3)
 
 
 def _spp(net: Net, x: str, maps: int) -> str:
     """Max pools of 5, 9 and 13 around every position."""
-    x = _conv(net.at("cv1"), x, maps // 2)
+    x = conv(net.at("cv1"), x, maps // 2)
     pools = [net.at("m", f"m.{index}").max_pool(x, size, 1, size // 2) for index, size in enumerate((5, 9, 13))]
-    return _conv(net.at("cv2"), net.concat(x, *pools), maps)
+    return conv(net.at("cv2"), net.concat(x, *pools), maps)
 
 
 def _backbone(net: Net, x: str, width: int, focus: str) -> tuple[str, str, str]:
     x = _focus(net.at("model.0"), x, width, focus)
-    x = _csp(net.at("model.2"), _conv(net.at("model.1"), x, width * 2, 3, 2), width * 2, 1)
-    p3 = _csp(net.at("model.4"), _conv(net.at("model.3"), x, width * 4, 3, 2), width * 4, 3)
-    p4 = _csp(net.at("model.6"), _conv(net.at("model.5"), p3, width * 8, 3, 2), width * 8, 3)
-    p5 = _spp(net.at("model.8"), _conv(net.at("model.7"), p4, width * 16, 3, 2), width * 16)
-    return p3, p4, _csp(net.at("model.9"), p5, width * 16, 1, shortcut=False)
+    x = csp(net.at("model.2"), conv(net.at("model.1"), x, width * 2, 3, 2), width * 2, 1)
+    p3 = csp(net.at("model.4"), conv(net.at("model.3"), x, width * 4, 3, 2), width * 4, 3)
+    p4 = csp(net.at("model.6"), conv(net.at("model.5"), p3, width * 8, 3, 2), width * 8, 3)
+    p5 = _spp(net.at("model.8"), conv(net.at("model.7"), p4, width * 16, 3, 2), width * 16)
+    return p3, p4, csp(net.at("model.9"), p5, width * 16, 1, shortcut=False)
 
 
 def _neck(net: Net, features: tuple[str, str, str], width: int) -> tuple[str, str, str]:
     """Nearest Resize by 2 downwards, strided convolutions back up."""
     p3, p4, p5 = features
-    top = _conv(net.at("model.10"), p5, width * 8)
+    top = conv(net.at("model.10"), p5, width * 8)
     up = net.at("model.11").resize(top, scale=2, coordinates="asymmetric")
-    middle = _csp(net.at("model.13"), net.at("model.12").concat(up, p4), width * 8, 1, shortcut=False)
-    lateral = _conv(net.at("model.14"), middle, width * 4)
+    middle = csp(net.at("model.13"), net.at("model.12").concat(up, p4), width * 8, 1, shortcut=False)
+    lateral = conv(net.at("model.14"), middle, width * 4)
     up = net.at("model.15").resize(lateral, scale=2, coordinates="asymmetric")
-    small = _csp(net.at("model.17"), net.at("model.16").concat(up, p3), width * 4, 1, shortcut=False)
-    down = _conv(net.at("model.18"), small, width * 4, 3, 2)
-    medium = _csp(net.at("model.20"), net.at("model.19").concat(down, lateral), width * 8, 1, shortcut=False)
-    down = _conv(net.at("model.21"), medium, width * 8, 3, 2)
-    return small, medium, _csp(net.at("model.23"), net.at("model.22").concat(down, top), width * 16, 1, shortcut=False)
+    small = csp(net.at("model.17"), net.at("model.16").concat(up, p3), width * 4, 1, shortcut=False)
+    down = conv(net.at("model.18"), small, width * 4, 3, 2)
+    medium = csp(net.at("model.20"), net.at("model.19").concat(down, lateral), width * 8, 1, shortcut=False)
+    down = conv(net.at("model.21"), medium, width * 8, 3, 2)
+    return small, medium, csp(net.at("model.23"), net.at("model.22").concat(down, top), width * 16, 1, shortcut=False)
 
 
 @click.command(help=__doc__)

@@ -37,6 +37,18 @@ _SHAPES = (
     ),
     click.option("--batch", type=click.IntRange(min=1), help="Size of the leading dim where it is symbolic."),
 )
+_MACHINE = (
+    click.option(
+        "--module", metavar="NAME", help="The module whose clocks count, such as orin-nx-16; see `plan --help`."
+    ),
+    click.option("--power-mode", metavar="NAME", help="Its power mode, such as 30W."),
+    click.option(
+        "--profile",
+        type=FILE,
+        metavar="layers.json",
+        help="Measured layer times of trtexec --exportProfile or --exportLayerInfo.",
+    ),
+)
 _PLUGIN = (click.option("--plugin", type=FILE, multiple=True, help="Load passes from a Python file. Repeatable."),)
 _PASSES = (
     click.option("--pass", "only", type=PassType(), multiple=True, help="Run only these passes. Repeatable."),
@@ -97,6 +109,7 @@ def _group(options: Sequence[Decorator[Any]]) -> Decorator[F]:
 
 target: Decorator[Any] = _group(_TARGET)
 shape: Decorator[Any] = _group(_SHAPES)
+machine: Decorator[Any] = _group(_MACHINE)
 plugin: Decorator[Any] = _group(_PLUGIN)
 passes: Decorator[Any] = _group((*_PASSES, *_PLUGIN))
 verify: Decorator[Any] = _group(_VERIFY)

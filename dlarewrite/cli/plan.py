@@ -1,4 +1,4 @@
-"""``dlarewrite plan``: the DLA regions of a model as it is, as an editable file."""
+"""``dlarewrite plan``: what of a model runs where and why, and what that should cost; a file that people can edit."""
 
 from __future__ import annotations
 
@@ -12,51 +12,82 @@ from dlarewrite.cli import options
 from dlarewrite.cli.command import FILE, command, operand
 from dlarewrite.cli.console import Console
 from dlarewrite.cli.extensions import find_plugins
+from dlarewrite.cli.output import width
+from dlarewrite.cli.types import CoresType, ShareType
 
 
-@command("plan", short_help="Show the DLA regions that a model falls into.")
+@command("plan", short_help="Plan what of a model runs on the DLA, where and why.")
 @operand("model")
-@click.option("-o", "--output", type=FILE, help="Write the plan here (YAML) instead of stdout.")
-@click.option("--json", "as_json", is_flag=True, help="Write JSON instead of YAML.")
+@click.option("-o", "--output", type=FILE, help="Write the plan here (YAML), for build and split.")
+@click.option("--format", "form", type=click.Choice(["text", "yaml", "json"]), default="text", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
-    "--min-island-macs", type=click.IntRange(min=0), help="Drop smaller islands; default: under 2 % of the DLA's MACs."
+    "--objective",
+    type=click.Choice(["offload", "latency", "throughput", "energy"]),
+    default="offload",
+    show_default=True,
+    help="offload: most work off the GPU in worthwhile regions; the others minimise what they name.",
 )
-@click.option("--max-loadables", type=click.IntRange(min=1), help="Keep only the largest N; default: the target's cap.")
+@click.option("--max-loadables", type=click.IntRange(min=1), help="Regions per core; default: the target's cap.")
+@click.option(
+    "--min-region",
+    type=ShareType(1.0),
+    default="2%",
+    show_default=True,
+    help="Leave regions with less of the DLA's work to the GPU (objective offload).",
+)
+@click.option("--dla-cores", type=CoresType(), default="0", show_default=True, metavar="0,1", help="Cores to plan for.")
+@options.machine
+@click.option("--pareto", is_flag=True, help="Show the plans that no other one beats in latency and energy at once.")
 @options.target
 @options.shape
 @options.plugin
 def plan(
     model: Path,
     output: Path | None,
+    form: str,
     as_json: bool,
-    min_island_macs: int | None,
+    objective: str,
     max_loadables: int | None,
+    min_region: Any,
+    dla_cores: tuple[int, ...],
+    module: str | None,
+    power_mode: str | None,
+    profile: Path | None,
+    pareto: bool,
     **given: Any,
 ) -> None:
-    """Show which nodes of MODEL go to the DLA, in which regions, and what crosses between devices.
+    """Plan which nodes of MODEL go to the DLA, in which regions, what crosses, and what that should cost.
 
-    The plan takes the convex regions that the verdicts allow. Run `dlarewrite optimize` first: a plan changes nothing.
+    Run `dlarewrite optimize` first: a plan changes nothing. Times and energy are predicted by a model that is fitted to
+    published figures, or taken from --profile where a board has measured them.
     """
     from dlarewrite import compiler
     from dlarewrite.ir.exporter import atomic
+    from dlarewrite.partition.planner import Wish
+    from dlarewrite.partition.problem import Objective
+    from dlarewrite.report import plan as report
 
     console = Console.current()
     find_plugins(console, given.get("plugin") or ())
     chosen = options.collect(model, given)
+    wish = Wish(Objective(objective), min_region.value, max_loadables, dla_cores)
+    machine = compiler.Machine(module, power_mode, profile)
     with console.working("plan") as tell:
-        found = compiler.plan(model, chosen, watch=tell, min_macs=min_island_macs, max_loadables=max_loadables)
-    text = json.dumps(found.to_dict(), indent=2) + "\n" if as_json else found.dump()
+        if pareto:
+            found = compiler.frontier(model, chosen, machine=machine, watch=tell)
+            console.product(report.alternatives(found, width()))
+            return
+        made = compiler.plan(model, chosen, wish=wish, machine=machine, watch=tell)
+    for note in made.notes:
+        console.warn(note)
     if output is not None:
         with atomic(output) as file:
-            file.write(text.encode())
-        text = ""
-    total, crossed = sum(r.macs for r in found.regions), sum(found.crossings.values())
-    summary = (
-        f"{len(found.regions)} DLA regions with {len(found.dla_nodes)} nodes and {total:,} MACs, "
-        f"{len(found.gpu)} nodes on the GPU, {len(found.crossings)} crossings of {crossed:,} bytes"
-    )
-    if text:
-        console.info(summary)
-        console.product(text)
+            file.write(made.dump().encode())
+    form = "json" if as_json else form
+    if form == "json":
+        console.product(json.dumps(made.to_dict(), indent=2))
     else:
-        console.product(f"{summary}\nwrote {output}")
+        console.product(made.dump() if form == "yaml" else report.render(made, width()))
+    if output is not None:
+        console.info(f"wrote {output}")

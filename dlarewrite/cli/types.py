@@ -66,6 +66,20 @@ class SizeType(click.ParamType):  # type: ignore[type-arg]
         return int(found[1]) * _UNITS[found[2]]
 
 
+class CoresType(click.ParamType):  # type: ignore[type-arg]
+    """DLA cores, each once: ``0`` or ``0,1``."""
+
+    name = "cores"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        parts = [part.strip() for part in str(value).split(",")]
+        if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
+            self.fail(f"{str(value)!r} is no list of cores; write 0 or 0,1", param, ctx)
+        return tuple(int(part) for part in parts)
+
+
 class BoundType(click.ParamType):  # type: ignore[type-arg]
     """See :class:`Bound`; the name may contain colons."""
 

@@ -68,7 +68,7 @@ def place(model: Model, judgement: Judgement, target: Target, keep: Sequence[boo
     if keep is not None:
         allowed = [a and k for a, k in zip(allowed, keep, strict=True)]
     regions = find_regions(graph, allowed)
-    return Placement(graph, tuple(regions), tuple(_crossings(graph, regions, element_bytes(target.precision))))
+    return Placement(graph, tuple(regions), crossings(graph, regions, element_bytes(target.precision)))
 
 
 def summarise(model: Model, judgement: Judgement, target: Target, placement: Placement | None = None) -> Summary:
@@ -91,7 +91,7 @@ def summarise(model: Model, judgement: Judgement, target: Target, placement: Pla
     )
 
 
-def _crossings(graph: Flow, regions: Sequence[Sequence[int]], float_bytes: int) -> list[Crossing]:
+def crossings(graph: Flow, regions: Sequence[Sequence[int]], float_bytes: int) -> tuple[Crossing, ...]:
     """Each tensor between two different places once, where at least one of them is a region."""
     home = {position: number for number, region in enumerate(regions) for position in region}
     crossed: dict[int, gs.Tensor] = {}
@@ -99,4 +99,4 @@ def _crossings(graph: Flow, regions: Sequence[Sequence[int]], float_bytes: int) 
         for maker, tensors in sources.items():
             if home.get(maker) != home.get(reader):
                 crossed.update((id(t), t) for t in tensors)
-    return [Crossing(t, nbytes(t, float_bytes)) for t in crossed.values()]
+    return tuple(Crossing(t, nbytes(t, float_bytes)) for t in crossed.values())

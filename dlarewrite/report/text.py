@@ -27,7 +27,7 @@ _TITLES = {
 
 def optimized(report: Report, width: int) -> str:
     """A rewritten model: figures before and after, verdict, passes, refusals, what is left and why, the proof."""
-    parts = [f"{_change(report.before, report.summary)}\n{report.verdict}\n{_subject(report)}"]
+    parts = ["\n".join([_change(report.before, report.summary), *_planned(report), report.verdict, _subject(report)])]
     if report.rolled_back:
         parts.append(section("Taken back, because the outputs differed", _bullets(report.rolled_back, width)))
     parts.append(_passes(report, width))
@@ -39,7 +39,7 @@ def optimized(report: Report, width: int) -> str:
 
 def judged(report: Report, width: int, gates: tuple[Gate, ...] = ()) -> str:
     """A judged model: verdict, figures, what is off the DLA and why, and what was not checked."""
-    parts = [f"{report.verdict}\n{_figures(report.summary)}\n{_subject(report)}"]
+    parts = ["\n".join([report.verdict, _figures(report.summary), *_planned(report), _subject(report)])]
     if gates:
         parts.append(section("Gates", "\n".join(f"  {gate}" for gate in gates)))
     parts += [_left(report, width, ""), *_graph(report, width)]
@@ -60,6 +60,18 @@ def _change(before: Summary, after: Summary) -> str:
         f"crossings {before.crossings} -> {after.crossings} "
         f"({size(before.bytes_crossed)} -> {size(after.bytes_crossed)})"
     )
+
+
+def _planned(report: Report) -> list[str]:
+    """What the islands make of it, where there are any: TensorRT takes them, a plan leaves them."""
+    planned = report.planned
+    if planned is None or planned == report.summary:
+        return []
+    return [
+        f"As planned, islands left to the GPU: {plural(planned.loadables, 'loadable')}, "
+        f"MACs on the DLA {percent(planned.dla_share)}, {plural(planned.crossings, 'crossing')} "
+        f"({size(planned.bytes_crossed)})"
+    ]
 
 
 def _figures(summary: Summary) -> str:

@@ -40,7 +40,7 @@ def load_npz(path: str | PathLike[str], model: Source) -> tuple[dict[str, NDArra
         raise UsageError(f"cannot read {path} as a numpy .npz archive: {error}") from error
     samples = _split(arrays, ports)
     problems: list[str] = []
-    checked = tuple(_check(sample, ports, prefix, problems) for prefix, sample in samples)
+    checked = tuple(fit(sample, ports, problems, prefix) for prefix, sample in samples)
     if problems:
         raise UsageError(
             f"{name} does not fit the model: {'; '.join(problems)}",
@@ -62,9 +62,10 @@ def _split(arrays: _Arrays, ports: Mapping[str, Port]) -> list[tuple[str, _Array
     return [(f"{number}/", {**plain, **samples[number]}) for number in sorted(samples)]
 
 
-def _check(
-    sample: Mapping[str, NDArray[Any]], ports: Mapping[str, Port], prefix: str, problems: list[str]
+def fit(
+    sample: Mapping[str, NDArray[Any]], ports: Mapping[str, Port], problems: list[str], prefix: str = ""
 ) -> dict[str, NDArray[Any]]:
+    """The sample in the dtypes of the model's inputs; what does not fit is added to ``problems``, a phrase each."""
     problems += [f"{prefix}{name} is no input" for name in sample if name not in ports]
     problems += [f"{prefix}{name} is missing" for name in ports if name not in sample]
     checked = {}
