@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlarewrite.explain.comparison import Comparison
-from dlarewrite.explain.names import anonymous, parts
 from dlarewrite.explain.reading import Layer, Reading
 from dlarewrite.explain.refusal import Refusal, refusals
 from dlarewrite.target import Profile
+from dlarewrite.target.layer_names import anonymous, parts
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dlarewrite.explain.names import anonymous, ends, foreign, parts, stems
 from dlarewrite.explain.reading import Reading, Region
 from dlarewrite.outcome import NodeEntry
+from dlarewrite.target.layer_names import anonymous, ends, foreign, parts, stems
 
 _HOWS = ("name", "tensor", "stem", "beside")
 

@@ -24,6 +24,7 @@ _CHECKED = {
     Scope.GRAPH: "on the whole graph",
     Scope.NOTE: "not without a table of scales; it is told of every layer that it concerns",
     Scope.COVERED: "by other rules, or nothing that is judged can break it",
+    Scope.OPTION: "by the build that asks for it",
     Scope.CAVEAT: "not at all: only a build on the device, or a table of scales, can show it",
 }
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from dlarewrite.explain.catalogue import PATTERNS
 from dlarewrite.explain.circumstances import Circumstances
 from dlarewrite.explain.lines import Line
-from dlarewrite.explain.names import foreign, is_reformat, old_regions
 from dlarewrite.explain.pattern import Pattern, Role, Version, group
 from dlarewrite.explain.reading import Event, Layer, Reading, Region, Said, Scales
 from dlarewrite.explain.strangers import Strangers
+from dlarewrite.target.layer_names import foreign, is_reformat, old_regions
 
 MOST = 200_000
 """Layers, regions and tensors of each kind that are kept; more are counted only."""

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from dlarewrite.explain.names import anonymous, stems
 from dlarewrite.target import Profile, rulebook
+from dlarewrite.target.layer_names import anonymous, stems
 
 _TEXT = """
 ACTIVATION ACT-OTHER ACT-CLIP-LO ACT-CLIP-HI ACT-NEGSLOPE ACT-2D

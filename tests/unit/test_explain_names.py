@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from dlarewrite.explain.names import anonymous, ends, foreign, is_reformat, old_regions, parts, stems
 from dlarewrite.explain.versions import choose, version_in
+from dlarewrite.target.layer_names import anonymous, ends, foreign, is_reformat, old_regions, parts, stems
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,23 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, int]]] = {
     "shufflenet": ("shufflenet", {"size": (64, 64)}, {"Split": 13, "Transpose": 16, "ReduceMean": 1, "Gemm": 1}),
     "shufflenet-slice": ("shufflenet", {"form": "slice", "size": (64, 64)}, {"Split": 0, "Slice": 26, "Shape": 13}),
     "chain": ("chain", {"nodes": 300}, {}),
+    "resnet34": ("resnet34", {"size": (64, 64), "width": 8}, {"Conv": 36, "Add": 16, "MaxPool": 1}),
+    "retinanet": ("retinanet", {"size": (64, 64), "width": 8, "classes": 3}, {"Conv": 94, "Resize": 2}),
+    "retinanet-grouped": (
+        "retinanet",
+        {"size": (64, 64), "trunk": "resnext50", "classes": 3},
+        {"Conv": 111, "Resize": 2},
+    ),
+    "ssd-mobilenetv1": ("ssd", {"size": (256, 224), "classes": 5}, {"Conv": 47, "Clip": 27, "Relu": 8}),
+    "ssd-resnet34": ("ssd", {"size": (400, 400), "trunk": "resnet34", "width": 0.125, "classes": 5}, {"Conv": 51}),
+    "googlenet": (
+        "googlenet",
+        {"size": (64, 64), "classes": 10},
+        {"Conv": 57, "LRN": 2, "MaxPool": 13, "Concat": 9, "Gemm": 1},
+    ),
+    "alexnet": ("alexnet", {"size": (96, 96), "width": 0.0625, "classes": 10}, {"Conv": 5, "LRN": 2, "Gemm": 3}),
+    "yolov5": ("yolov5", {"size": (64, 96), "classes": 4}, {"Conv": 60, "MaxPool": 3, "Resize": 2, "Sigmoid": 57}),
+    "yolox": ("yolox_nano", {"size": (64, 64), "classes": 4}, {"Slice": 4, "MaxPool": 3, "Resize": 2}),
 }
 
 
@@ -245,6 +262,13 @@ def test_chain_has_exactly_the_nodes_asked_for(nodes: int) -> None:
     assert len(BUILDERS["chain"](nodes=nodes).graph.node) == nodes
 
 
+def test_without_a_seed_weights_have_shapes_and_no_values() -> None:
+    real, bare = (BUILDERS["resnet34"](size=(64, 64), width=8, seed=seed) for seed in (0, None))
+    assert [tuple(w.dims) for w in bare.graph.initializer] == [tuple(w.dims) for w in real.graph.initializer]
+    assert [n.name for n in bare.graph.node] == [n.name for n in real.graph.node]
+    assert bare.ByteSize() < real.ByteSize() / 20
+
+
 def test_chain_mixes_its_operators_and_depends_on_its_input() -> None:
     model = BUILDERS["chain"](nodes=300)
     assert set(Counter(node.op_type for node in model.graph.node)) == {
@@ -277,6 +301,13 @@ def test_chain_mixes_its_operators_and_depends_on_its_input() -> None:
         ("shufflenet", {"width": "9"}, "width must be one of"),
         ("chain", {"nodes": 0}, "nodes must be positive"),
         ("resnet50", {"opset": 10}, "opset must be in"),
+        ("retinanet", {"trunk": "vgg"}, "trunk must be one of"),
+        ("retinanet", {"size": (100, 96)}, "multiples of 32"),
+        ("retinanet", {"trunk": "resnext50", "width": 24}, "multiple of 16"),
+        ("ssd", {"trunk": "vgg"}, "trunk must be one of"),
+        ("ssd", {"size": (64, 300)}, "at least 224x224"),
+        ("yolov5", {"size": (64, 40)}, "multiples of 32"),
+        ("yolox_nano", {"size": (64, 40)}, "multiples of 32"),
     ],
 )
 def test_wrong_options_are_refused(name: str, options: dict[str, Any], message: str) -> None:

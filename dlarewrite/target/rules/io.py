@@ -12,7 +12,7 @@ _io = functools.partial(
     Rule, layer="*", ops=(), quantity=("formats",), evidence=Evidence.DOCUMENTED, scope=Scope.CAVEAT
 )
 
-_layout = functools.partial(_io, scope=Scope.OPTION)
+_layout = functools.partial(_io, scope=Scope.OPTION, effect="note")
 
 RULES = (
     _io(

@@ -15,6 +15,7 @@ _sparse = functools.partial(
     evidence=Evidence.DOCUMENTED,
     profiles=ORIN,
     scope=Scope.OPTION,
+    effect="note",
 )
 
 RULES = (
@@ -53,7 +54,6 @@ RULES = (
         quantity=("convolution",),
         limit=Must("INT8, one group, at most 256 K INT8 elements of dense weights"),
         evidence=Evidence.REMEMBERED,
-        effect="uncertain",
         precisions=INT8_ONLY,
         sources=("DLASW",),
         explanation="An older guide's text; DLA-SW says that its limits may be outdated on recent releases (SP-OLD).",
