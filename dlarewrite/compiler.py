@@ -25,7 +25,9 @@ from dlarewrite.ir.text import render
 from dlarewrite.joint import Choice, Trial, settle
 from dlarewrite.outcome import Report, describe
 from dlarewrite.partition.cost import CostModel
-from dlarewrite.partition.plan import Alternative, Plan
+from dlarewrite.partition.flow import flow
+from dlarewrite.partition.lineup import fit
+from dlarewrite.partition.plan import Alternative, Plan, load_plan
 from dlarewrite.partition.planner import Wish, make_plan
 from dlarewrite.partition.planner import frontier as pareto
 from dlarewrite.partition.summary import place, summarise
@@ -34,7 +36,7 @@ from dlarewrite.rewrite.instruments import CheckEach, DumpEach, Instrument, Prin
 from dlarewrite.rewrite.manager import PassManager, RewriteLog, Run, default_pipeline, flatten
 from dlarewrite.rewrite.pass_ import AnyPass, Phase
 from dlarewrite.rewrite.spec import Fixpoint, create, parse
-from dlarewrite.target import DEFAULT_TARGET, Judgement, Precision, Target, judge_graph, load_target
+from dlarewrite.target import DEFAULT_TARGET, Judgement, Precision, Target, judge_graph, load_target, rulebook
 from dlarewrite.verify import Evidence, Prover, not_proven, noted_changes
 
 Watch = Callable[[str], None]
@@ -72,6 +74,7 @@ class Options:
     dump_each: Path | None = None
     max_growth_macs: float = 0.25
     max_growth_bytes: int = 64 * 2**20
+    plan: Path | None = None
 
     def load_target(self) -> Target:
         """The target in the chosen precision; raises UsageError for unknown names."""
@@ -224,7 +227,14 @@ class _Run:
         _demand_static(original)
         self.shapes = {t.name: view.shape(t) or () for t in original.inputs if t.shape is not None}
         _tell(watch, "judge")
-        self.before = describe(_name(source), self.target, original, judge_model(original, self.target))
+        judged = judge_model(original, self.target)
+        self.before = describe(_name(source), self.target, original, judged)
+        self.left: frozenset[str] = frozenset()
+        self.notes: tuple[str, ...] = ()
+        if options.plan is not None:
+            placed = load_plan(options.plan)
+            self.left = frozenset(n for n, why in placed.gpu.items() if why.partition(":")[0] not in rulebook())
+            self.notes = tuple(fit(placed, original, flow(original, judged.verdicts), judged.verdicts)[1])
 
     @cached_property
     def prover(self) -> Prover:
@@ -274,6 +284,7 @@ class _Run:
             refusals=tuple(log.refusals),
             evidence=evidence,
             rolled_back=tuple(mismatches),
+            notes=self.notes,
         )
         return Result(model, report, evidence)
 
@@ -297,7 +308,7 @@ class _Run:
         self, removed: Sequence[str], choice: Choice, *, check_each: bool = False, limit: int | None = None
     ) -> tuple[Model, RewriteLog]:
         """Run the pipeline once under a choice; what comes before the first legalising pass is run once for all."""
-        settings = replace(self.options.settings(), declined=choice.declined)
+        settings = replace(self.options.settings(), declined=choice.declined, left=self.left)
         if limit is not None:
             settings = replace(settings, limit=limit)
         manager = PassManager(

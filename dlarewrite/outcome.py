@@ -54,6 +54,7 @@ class Report:
     refusals: tuple[RefusalRecord, ...] = ()
     evidence: Evidence | None = None
     rolled_back: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     planned: Summary | None = None
     """The final graph's figures with islands left to the GPU, as `plan` and `build` place it."""
 
@@ -95,6 +96,7 @@ class Report:
             ],
             "refusals": [{"pass": r.by, "reason": r.reason, "nodes": list(r.nodes)} for r in self.refusals],
             "rolled_back": list(self.rolled_back),
+            "notes": list(self.notes),
             "evidence": self.evidence.to_dict() if self.evidence is not None else None,
             "nodes": [n.to_dict() for n in self.nodes],
             "findings": [finding_dict(f) for f in self.findings],

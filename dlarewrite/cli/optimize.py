@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dlarewrite.cli import options
-from dlarewrite.cli.command import command, operand
+from dlarewrite.cli.command import FILE, command, operand
 from dlarewrite.cli.console import Console
 from dlarewrite.cli.extensions import find_plugins
 from dlarewrite.cli.output import check_paths, width
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 @options.shape
 @options.passes
 @options.verify
+@click.option(
+    "--plan", "plan", type=FILE, help="Leave alone what this plan puts on the GPU for another reason than a rule."
+)
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON document on stdout.")
 def optimize(model: Path, output: Path, as_json: bool, **given: Any) -> None:
     """Rewrite MODEL so that the target's DLA takes it, prove the result equal, write it to OUTPUT.
@@ -36,6 +39,8 @@ def optimize(model: Path, output: Path, as_json: bool, **given: Any) -> None:
     result.save(output)
     for line in result.report.rolled_back:
         console.warn(f"{line}; it was taken back")
+    for note in result.report.notes:
+        console.warn(f"plan: {note}")
     console.product(render(result, as_json))
     console.info(f"wrote {output}")
 

@@ -121,7 +121,18 @@ def collect(model: Path, given: Mapping[str, Any]) -> Options:
 
     given = {name: value for name, value in given.items() if value is not None}
     known: dict[str, Any] = {}
-    for name in ("target", "precision", "batch", "pipeline", "limit", "inputs", "dump_each", "keep_going", "verify"):
+    for name in (
+        "target",
+        "precision",
+        "batch",
+        "pipeline",
+        "limit",
+        "inputs",
+        "dump_each",
+        "keep_going",
+        "verify",
+        "plan",
+    ):
         if name in given:
             known[name] = given[name]
     for name, option in (("passes", "only"), ("skip", "skip")):

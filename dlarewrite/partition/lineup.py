@@ -99,7 +99,7 @@ def fit(
 def _strangers(plan: Plan, model: Model, places: Mapping[str, Sequence[int]]) -> list[str]:
     """Names that only one of plan and model has; what the plan placed and TensorRT now folds or drops is none."""
     known, named = {label(node) for node in model.nodes}, {*plan.dla_nodes, *plan.gpu}
-    gone = [name for name in plan.dla_nodes if name not in known]
+    gone = [name for name in (*plan.dla_nodes, *plan.gpu) if name not in known]
     new = [name for name in places if name not in named]
     twice = [name for name, count in Counter(plan.dla_nodes).items() if count > 1]
     notes = []

@@ -21,7 +21,7 @@ class Settings:
     ``shapes``: input name -> dims to freeze; ``batch``: size for the leading symbolic dim; ``native_io``: graph inputs
     and outputs may change rank and type; ``lossy``: LOSSY passes allowed; ``limit``: stop after so many rewrites;
     ``growth_macs`` (share of the model's MACs) and ``growth_bytes`` (weights): the budget of added cost. ``declined``:
-    (pass, anchor) pairs that were tried and are not worth it.
+    (pass, anchor) pairs that were tried and are not worth it; ``left``: nodes that a plan leaves to the GPU.
     """
 
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -32,6 +32,7 @@ class Settings:
     growth_macs: float = 0.25
     growth_bytes: int = 64 * 2**20
     declined: frozenset[tuple[str, str]] = frozenset()
+    left: frozenset[str] = frozenset()
 
 
 class Context:

@@ -99,6 +99,9 @@ def _run_rewrites(pass_: Pass[Any], context: Context, edit: Editor, budget: Budg
         if (pass_.name, label(node)) in context.settings.declined:
             refused[id(node)] = Refusal("it would only make an island that is not worth a loadable", found.nodes)
             continue
+        if pass_.phase is Phase.LEGALISE and label(node) in context.settings.left:
+            refused[id(node)] = Refusal("the plan leaves it to the GPU", found.nodes)
+            continue
         if context.settings.limit is not None and len(edit.changes) >= context.settings.limit:
             raise LimitReached
         result = _attempt(pass_, node, found, context, edit, budget)

@@ -154,3 +154,23 @@ class Liar(Pass[None]):
         node = match.nodes[0]
         edit.replace_uses(node.outputs[0], edit.op("Neg", [node.inputs[0]]))
 '''
+
+
+def test_a_plan_holds_back_what_it_leaves_to_the_gpu_and_names_what_no_longer_fits(
+    run, model: Path, tmp_path: Path
+) -> None:
+    import yaml
+
+    plan = tmp_path / "plan.yaml"
+    assert run("plan", model, "-o", plan).exit_code == 0
+    data = yaml.safe_load(plan.read_text())
+    refused = next(iter(data["gpu"]))
+    free = run("optimize", model, tmp_path / "free.onnx", "--plan", plan, "--json")
+    data["gpu"] = {name: "by choice" for name in data["gpu"]} | {"ghost": "gone"}
+    plan.write_text(yaml.safe_dump(data))
+    held = run("optimize", model, tmp_path / "held.onnx", "--plan", plan, "--json")
+    assert held.exit_code == free.exit_code == 0
+    assert "1 planned nodes are not in the model, the first: 'ghost'" in held.stderr
+    reasons = {r["reason"] for r in json.loads(held.stdout)["refusals"] if refused in r["nodes"]}
+    assert "the plan leaves it to the GPU" in reasons
+    assert "the plan leaves it to the GPU" not in free.stdout
