@@ -20,7 +20,7 @@ _BROKEN_PIPE = 141
 COMMANDS = {
     "optimize": Entry("dlarewrite.cli.optimize:optimize", "Rewrite a model so that the DLA takes it; prove it equal."),
     "check": Entry("dlarewrite.cli.check:check", "Judge a model without changing it; gates for CI."),
-    "plan": Entry("dlarewrite.cli.plan:plan", "Show the DLA regions that a model falls into."),
+    "plan": Entry("dlarewrite.cli.plan:plan", "Plan what of a model runs on the DLA, where and why."),
     "split": Entry("dlarewrite.cli.split:split", "Cut a model into what the DLA runs whole and what stands around it."),
     "run": Entry("dlarewrite.cli.run:run", "Run the parts that `split` wrote, and compare them with a model."),
     "build": Entry("dlarewrite.cli.build:build", "Build a TensorRT engine with the DLA regions placed."),
@@ -83,6 +83,9 @@ class Program(LazyGroup):
 
 def _usage(console: Console, error: click.ClickException) -> int:
     context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError" and context is not None:  # click 8.2 and later raise it
+        console.product(context.get_help())
+        return error.exit_code
     command = context.command_path if context is not None else "dlarewrite"
     console.error(" ".join(error.format_message().split()), f"see `{command} --help`")
     return error.exit_code

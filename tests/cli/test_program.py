@@ -181,3 +181,9 @@ def test_library_warnings_show_with_vv_only(run, model: Path, monkeypatch) -> No
     assert "[X] DeprecationWarning: from a library" in loud.stderr
     assert "[X] some.library: a logged record" in loud.stderr and "logged" not in normal.stderr
     assert normal.stdout == loud.stdout and "from a plugin" not in normal.stdout
+
+
+def test_no_command_shows_the_help(run) -> None:
+    result = run()
+    assert result.stdout.startswith("Usage: dlarewrite")
+    assert not result.stderr
