@@ -31,6 +31,8 @@ from dlarewrite.partition.plan import Alternative, Plan, load_plan
 from dlarewrite.partition.planner import Wish, make_plan
 from dlarewrite.partition.planner import frontier as pareto
 from dlarewrite.partition.summary import place, summarise
+from dlarewrite.precision.carry import Carried, carry
+from dlarewrite.precision.scales import ScaleTable
 from dlarewrite.rewrite.context import Context, Settings
 from dlarewrite.rewrite.instruments import CheckEach, DumpEach, Instrument, PrintAfter, Progress
 from dlarewrite.rewrite.manager import PassManager, RewriteLog, Run, default_pipeline, flatten
@@ -203,6 +205,12 @@ def optimize(
     if chosen.verify not in ("off", "end", "each"):
         raise UsageError(f"verify is 'off', 'end' or 'each', not {chosen.verify!r}")
     return _Run(source, chosen, watch, write).finish()
+
+
+def carry_scales(source: Any, options: Options, result: Result, table: ScaleTable) -> Carried:
+    """The INT8 scales of ``source``, carried to what it was rewritten into; see :mod:`dlarewrite.precision.carry`."""
+    original, _ = load_frozen(source, options)
+    return carry(table, original, result.work)
 
 
 class _Run:

@@ -166,7 +166,7 @@ def test_a_plan_holds_back_what_it_leaves_to_the_gpu_and_names_what_no_longer_fi
     data = yaml.safe_load(plan.read_text())
     refused = next(iter(data["gpu"]))
     free = run("optimize", model, tmp_path / "free.onnx", "--plan", plan, "--json")
-    data["gpu"] = {name: "by choice" for name in data["gpu"]} | {"ghost": "gone"}
+    data["gpu"] = dict.fromkeys(data["gpu"], "by choice") | {"ghost": "gone"}
     plan.write_text(yaml.safe_dump(data))
     held = run("optimize", model, tmp_path / "held.onnx", "--plan", plan, "--json")
     assert held.exit_code == free.exit_code == 0
@@ -174,3 +174,30 @@ def test_a_plan_holds_back_what_it_leaves_to_the_gpu_and_names_what_no_longer_fi
     reasons = {r["reason"] for r in json.loads(held.stdout)["refusals"] if refused in r["nodes"]}
     assert "the plan leaves it to the GPU" in reasons
     assert "the plan leaves it to the GPU" not in free.stdout
+
+
+def test_scales_are_carried_beside_the_model(run, model: Path, tmp_path: Path) -> None:
+    import onnx
+
+    from dlarewrite.precision.scales import Certainty, Scale, ScaleTable
+
+    graph = onnx.load(model).graph
+    names = [t.name for t in graph.input] + [n for node in graph.node for n in node.output]
+    table = tmp_path / "in.json"
+    ScaleTable({n: Scale(2.0, "test", Certainty.MEASURED) for n in names}).save(table)
+    result = run("optimize", model, tmp_path / "out.onnx", "--scales", table)
+    assert result.exit_code == 0
+    made = onnx.load(tmp_path / "out.onnx").graph
+    carried = ScaleTable.load(tmp_path / "out.scales.json")
+    assert {n for node in made.node for n in node.output} <= set(carried.scales)
+    assert "has no scale" not in result.stderr
+
+
+def test_scales_that_cannot_be_read_stop_before_any_work(run, model: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.cache"
+    bad.write_text("TRT-8600-EntropyCalibration2\nx: 7fc00000\n")
+    result = run("optimize", model, tmp_path / "out.onnx", "--scales", bad)
+    assert result.exit_code == 2
+    assert "bad.cache:2: " in result.stderr
+    assert not (tmp_path / "out.onnx").exists()
+    assert run("optimize", model, tmp_path / "out.onnx", "--scales-output", tmp_path / "s.json").exit_code == 2
