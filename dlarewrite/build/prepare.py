@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dlarewrite.build.calibration import as_cache, load_scales
+from dlarewrite.build.facts import describe_network
+from dlarewrite.build.options import BuildOptions
+from dlarewrite.build.release import Features
 from dlarewrite.build.request import BuildRequest
 from dlarewrite.build.trtexec import script
+from dlarewrite.errors import UsageError
 from dlarewrite.ir.editor import Editor
 from dlarewrite.ir.exporter import atomic
 from dlarewrite.ir.model import Model
 from dlarewrite.ir.view import label
+from dlarewrite.partition.plan import Plan
+from dlarewrite.precision.scales import ScaleTable
+from dlarewrite.target import Judgement, Profile
 
 
 @dataclass(frozen=True)
@@ -31,24 +39,86 @@ class Files:
     def script(self) -> Path:
         return self.engine.with_suffix(".trtexec.sh")
 
+    @property
+    def calibration(self) -> Path:
+        return self.engine.with_suffix(".calib.cache")
+
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """All that a build may write besides engines."""
+        return (self.model, self.plan, self.script, self.calibration)
+
 
 def name_nodes(model: Model) -> None:
-    """Give every node a name of its own, since TensorRT names layers, and a plan names nodes, after them."""
+    """Give every node a name of its own, since TensorRT names layers, and a plan names nodes, after them.
+
+    A node without a name gets its label, as plans and reports call it already; only what is taken by another node is
+    numbered.
+    """
     edit = Editor(model)
     seen: set[str] = set()
+    taken = {node.name for node in model.nodes}
     with edit.rewrite("name-nodes"):
         for node in model.nodes:
-            if not node.name or node.name in seen:
+            if not node.name and label(node) not in taken:
+                node.name = label(node)  # the Editor would number it: a tensor has this name, which is no clash
+                taken.add(node.name)
+            elif not node.name or node.name in seen:
                 edit.rename(node, label(node))
             seen.add(node.name)
 
 
-def write(model: Model, request: BuildRequest, files: Files) -> list[Path]:
-    """Write model, plan and script, each atomically; returns them in this order."""
+def make_request(
+    model: Model,
+    judgement: Judgement,
+    plan: Plan,
+    profile: Profile,
+    files: Files,
+    options: BuildOptions,
+    features: Features | None = None,
+    scales: ScaleTable | None = None,
+) -> BuildRequest:
+    """The request for a named, judged and planned model; ``features`` stand for another release than the target's.
+
+    ``scales`` are the model's own where those of ``options`` belong to what it was rewritten from. Raises
+    :class:`UsageError` where plan and model do not belong together, or the request cannot be fulfilled.
+    """
+    _check_plan(model, plan)
+    given = options.calibration_cache
+    table = scales or (load_scales(given) if given is not None else ScaleTable())
+    if scales is not None or (given is not None and not table.header):
+        options = replace(options, calibration_cache=files.calibration)
+    if table.layer_precisions and not options.layer_precisions and options.precision == "int8":
+        names = {n.name for n in model.nodes}
+        found = {node: kind for node, kind in table.layer_precisions.items() if node in names}
+        options = replace(options, layer_precisions=found)
+    facts = describe_network(model, judgement, plan, table.scales)
+    return BuildRequest(files.model, plan, profile, files.engine, options, facts, features)
+
+
+def write(model: Model, request: BuildRequest, files: Files, scales: ScaleTable | Path | None = None) -> list[Path]:
+    """Write model, plan, script and the cache of ``scales`` that are no cache file; each atomically, in this order."""
     model.save(files.model)
     with atomic(files.plan) as file:
         file.write(request.plan.dump().encode())
     with atomic(files.script) as file:
         file.write(script(request).encode())
     files.script.chmod(files.script.stat().st_mode | 0o111)
-    return [files.model, files.plan, files.script]
+    written = [files.model, files.plan, files.script]
+    if isinstance(scales, ScaleTable):
+        scales.save(files.calibration)
+        written.append(files.calibration)
+    elif scales is not None and as_cache(scales, load_scales(scales), files.calibration) == files.calibration:
+        written.append(files.calibration)
+    return written
+
+
+def _check_plan(model: Model, plan: Plan) -> None:
+    """Every node that the plan names has to be in the model."""
+    known = {n.name for n in model.nodes}
+    strange = [n for n in (*plan.dla_nodes, *plan.gpu) if n not in known]
+    if strange:
+        raise UsageError(
+            f"the plan names {len(strange)} nodes that the model does not have, the first: {strange[0]!r}",
+            hint="plan the optimised model, or build with --no-optimize",
+        )

@@ -1,60 +1,187 @@
-"""The trtexec command that equals a build: devices, precision, pools, caches, for the target's TensorRT release.
+"""The trtexec commands that equal a build: one per DLA core, then a profile of layers and a timeline, as a script.
 
-Options and the releases that have them are those of trtexec's own help (8.2 to 11.1); 11.x builds strongly typed
-networks and has no precision flags. Paths are written as given.
+Every argument goes through the table of options by release, so that none is emitted that the board's trtexec lacks;
+what it cannot say is said in a comment instead. Paths are written as given.
 """
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
+from dlarewrite.build.formats import Border
+from dlarewrite.build.pools import MIB, mib
+from dlarewrite.build.release import caution, dotted
 from dlarewrite.build.request import BuildRequest
+from dlarewrite.build.trtexec_options import available
 
-_LAYER_DEVICE_TYPES = (8, 6)
-_MEMORY_POOLS = (8, 4)
-_TYPED = (11, 0)
+Add = Callable[[str, object], None]
+
+_DEFAULT_WORKSPACE = 1024 * MIB
 
 
-def arguments(request: BuildRequest) -> list[str]:
-    """trtexec's arguments in a stable order."""
-    release = tuple(request.profile.tensorrt[:2])
-    found = [f"--onnx={request.model}", f"--saveEngine={request.engine}", f"--useDLACore={request.dla_core}"]
-    if request.gpu_fallback:
-        found.append("--allowGPUFallback")
-    if release < _TYPED:
-        found.append("--fp16")
-        if request.precision == "int8":
-            found += ["--int8", f"--calib={request.calibration_cache}"]
-    if request.pools:
-        found.append(_pools(request, release))
-    if request.plan.gpu and release >= _LAYER_DEVICE_TYPES:
-        found.append("--layerDeviceTypes=" + ",".join(f"{name}:GPU" for name in request.plan.gpu))
-    if request.timing_cache is not None:
-        found.append(f"--timingCacheFile={request.timing_cache}")
-    if request.verbose:
-        found.append("--verbose")
-    found.append("--skipInference" if release >= (8, 6) else "--buildOnly")
+def arguments(request: BuildRequest, core: int | None = None) -> list[str]:
+    """trtexec's arguments for one core's engine (the first core's by default) in a stable order."""
+    core = request.options.dla_cores[0] if core is None else core
+    release = request.release.version
+    return [text for option, text in _wanted(request, core) if available(option, release)]
+
+
+def _wanted(request: BuildRequest, core: int) -> list[tuple[str, str]]:
+    """Everything that a build asks for, as (option, spelled); the release decides which of them exist."""
+    options, found = request.options, list[tuple[str, str]]()
+
+    def add(option: str, value: object = None) -> None:
+        found.append((option, option if value is None else f"{option}={value}"))
+
+    def add_if(condition: object, option: str, value: object = None) -> None:
+        if condition:
+            add(option, value)
+
+    add("--onnx", request.model)
+    add("--saveEngine", request.engine_of(core))
+    add("--useDLACore", core)
+    add_if(options.fallback, "--allowGPUFallback")
+    add("--fp16")
+    add_if(options.precision == "int8", "--int8")
+    add_if(options.precision == "int8" and options.calibration_cache, "--calib", options.calibration_cache)
+    add_if(options.fp8, "--fp8")
+    add_if(options.constraints != "none", "--precisionConstraints", options.constraints)
+    precisions = spellable(options.layer_precisions)
+    add_if(precisions, "--layerPrecisions", _pairs(precisions))
+    add_if(precisions, "--layerOutputTypes", _pairs(precisions))
+    devices = spellable(dict.fromkeys(request.gpu, "GPU"))
+    add_if(devices, "--layerDeviceTypes", _pairs(devices))
+    _add_pools(request, add)
+    _add_formats(request, add)
+    add_if(options.direct, "--directIO")
+    add_if(options.sparsity != "disable", "--sparsity", options.sparsity)
+    add_if(options.standalone, _standalone_option(request))
+    asymmetric = request.facts.asymmetric
+    add_if(asymmetric, "--uint8AsymmetricQuantizationDLA")
+    add_if(request.release.typed or asymmetric, "--adjustForDLA")
+    add_if(options.optimization_level is not None, "--builderOptimizationLevel", options.optimization_level)
+    add_if(options.timing_cache, "--timingCacheFile", options.timing_cache)
+    add_if(not options.standalone, "--profilingVerbosity", "detailed")
+    add_if(options.verbose, "--verbose")
+    add("--skipInference")
+    add("--buildOnly")
     return found
 
 
-def _pools(request: BuildRequest, release: tuple[int, ...]) -> str:
-    if release >= _MEMORY_POOLS:
-        return "--memPoolSize=" + ",".join(f"{name}:{size}" for name, size in sorted(request.pools.items()))
-    return f"--workspace={request.pools.get('workspace', 1024)}"
+def _standalone_option(request: BuildRequest) -> str:
+    new = "--buildDLAStandalone"
+    return new if available(new, request.release.version) else "--safe"
+
+
+def _add_pools(request: BuildRequest, add: Add) -> None:
+    if available("--memPoolSize", request.release.version):
+        sizes = {name: mib(size) for name, size in sorted(request.pools.items())}
+        add("--memPoolSize", _pairs(sizes))
+        return
+    add("--workspace", mib(request.pools.get("workspace", _DEFAULT_WORKSPACE)))
+
+
+def _add_formats(request: BuildRequest, add: Add) -> None:
+    """trtexec wants all formats of one side or none, in the network's order."""
+    sides: Sequence[tuple[str, str, tuple[Border, ...]]] = (
+        ("--inputIOFormats", "input", request.facts.inputs),
+        ("--outputIOFormats", "output", request.facts.outputs),
+    )
+    for option, direction, borders in sides:
+        if any(side == direction for side, _ in request.formats):
+            add(option, ",".join(str(request.format_of(b)) for b in borders))
+
+
+def spellable(named: Mapping[str, str]) -> dict[str, str]:
+    """The entries whose names trtexec can read: it splits its lists at commas and colons."""
+    return {name: value for name, value in named.items() if "," not in name and ":" not in name}
+
+
+def _pairs(named: Mapping[str, object]) -> str:
+    return ",".join(f"{name}:{value}" for name, value in named.items())
+
+
+def unsaid(request: BuildRequest) -> list[str]:
+    """What the request asks for and this release's trtexec cannot be told, one sentence each."""
+    release, options = request.release.version, request.options
+    told = []
+    if request.gpu and not available("--layerDeviceTypes", release):
+        told.append("no --layerDeviceTypes: TensorRT itself chooses among the nodes that the DLA takes")
+    if options.layer_precisions and not available("--layerPrecisions", release):
+        told.append("no --layerPrecisions: all layers get the build's precision")
+    lost = [n for n in (*request.gpu, *options.layer_precisions) if "," in n or ":" in n]
+    if lost:
+        told.append(f"trtexec cannot read the names of {len(lost)} nodes with a comma or colon: {lost[0]!r} ...")
+    if options.ignore_timing_mismatch:
+        told.append("trtexec always demands a timing cache of the same device")
+    if options.reject_empty_algorithms:
+        told.append("trtexec has no option to reject empty algorithms")
+    return told
+
+
+def profile_arguments(request: BuildRequest, core: int) -> list[str]:
+    """trtexec's arguments to time the finished engine layer by layer, with a run of its own for the profile."""
+    engine = request.engine_of(core)
+    wanted = [
+        ("--loadEngine", f"--loadEngine={engine}"),
+        ("--useDLACore", f"--useDLACore={core}"),
+        ("--dumpProfile", "--dumpProfile"),
+        ("--separateProfileRun", "--separateProfileRun"),
+        ("--exportProfile", f"--exportProfile={_beside(engine, '.profile.json')}"),
+        ("--exportLayerInfo", f"--exportLayerInfo={_beside(engine, '.layers.json')}"),
+        ("--profilingVerbosity", "--profilingVerbosity=detailed"),
+    ]
+    return [text for option, text in wanted if available(option, request.release.version)]
+
+
+def nsys_arguments(request: BuildRequest, core: int) -> list[str]:
+    """What comes before ``trtexec`` to record a timeline with the DLA's tasks in it."""
+    engine = request.engine_of(core)
+    return [
+        "nsys",
+        "profile",
+        "--trace=cuda,nvtx,cublas,cudla",
+        f"--output={_beside(engine, '.nsys')}",
+        "--force-overwrite=true",
+    ]
+
+
+def _beside(engine: Path, suffix: str) -> Path:
+    return engine.with_suffix(suffix)
 
 
 def script(request: BuildRequest) -> str:
-    """A POSIX shell script for the board; it changes nothing but the engine and the timing cache."""
-    lines = " \\\n    ".join(shlex.quote(a) for a in arguments(request))
-    release = ".".join(map(str, request.profile.tensorrt))
-    note = ""
-    if request.plan.gpu and tuple(request.profile.tensorrt[:2]) < _LAYER_DEVICE_TYPES:
-        note = "# This release has no --layerDeviceTypes: TensorRT itself chooses among the nodes that the DLA takes.\n"
-    return (
-        "#!/bin/sh\n"
-        f"# {request.engine.name}: DLA core {request.dla_core} of {request.profile.title}, TensorRT {release}.\n"
-        f"# {len(request.plan.regions)} DLA regions, {len(request.plan.gpu)} nodes on the GPU. Not run on a device.\n"
-        f"{note}set -eu\n"
-        "export CUDA_DEVICE_MAX_CONNECTIONS=32\n"
-        f'"${{TRTEXEC:-trtexec}}" \\\n    {lines}\n'
-    )
+    """A POSIX shell script for the board; its argument is ``build`` (default), ``profile`` or ``nsys``."""
+    version, options = request.release.version, request.options
+    comments = [
+        f"{request.engine.name}: DLA core {', '.join(map(str, options.dla_cores))} of {request.profile.title}, "
+        f"TensorRT {dotted(version)}.",
+        f"{len(request.plan.regions)} DLA regions, {len(request.gpu)} nodes on the GPU. Not run on a device.",
+        *([f"Caution: {caution(version)}."] if caution(version) else []),
+        *(f"This trtexec: {text}." for text in unsaid(request)),
+    ]
+    if options.standalone:
+        comments.append("A standalone loadable runs through cuDLA; trtexec cannot load, time or profile it.")
+    lines = ["#!/bin/sh", *(f"# {text}" for text in comments), "set -eu"]
+    lines += ["export CUDA_DEVICE_MAX_CONNECTIONS=32", "trtexec=${TRTEXEC:-trtexec}", "", "build() {"]
+    lines += [_command(['"$trtexec"'], arguments(request, core)) for core in options.dla_cores]
+    lines.append("}")
+    names = ["build"]
+    if not options.standalone:
+        names += ["profile", "nsys"]
+        lines += ["", "profile() {"]
+        lines += [_command(['"$trtexec"'], profile_arguments(request, core)) for core in options.dla_cores]
+        lines += ["}", "", "nsys() {"]
+        for core in options.dla_cores:
+            head = ["command", *map(shlex.quote, nsys_arguments(request, core)), '"$trtexec"']
+            lines.append(_command(head, [f"--loadEngine={request.engine_of(core)}", f"--useDLACore={core}"]))
+        lines.append("}")
+    usage = f'echo "usage: $0 [{"|".join(names)}]" >&2; exit 2'
+    lines += ["", 'case "${1:-build}" in', f'{"|".join(names)}) "${{1:-build}}" ;;', f"*) {usage} ;;", "esac", ""]
+    return "\n".join(lines)
+
+
+def _command(head: Sequence[str], args: Sequence[str]) -> str:
+    return "    " + " \\\n        ".join([" ".join(head), *map(shlex.quote, args)])

@@ -2,112 +2,242 @@
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dlarewrite.cli import options
-from dlarewrite.cli.command import FILE, command, operand
+from dlarewrite.cli import build_options, options
+from dlarewrite.cli.command import FILE, Operand, command
 from dlarewrite.cli.console import Console
 from dlarewrite.cli.extensions import find_plugins
 
 if TYPE_CHECKING:
+    from dlarewrite.build.prepare import Files
     from dlarewrite.build.request import BuildRequest
+    from dlarewrite.build.tensorrt import Built
+    from dlarewrite.compiler import Options, Result
     from dlarewrite.ir.model import Model
+    from dlarewrite.partition.plan import Plan
+    from dlarewrite.precision.scales import ScaleTable
+    from dlarewrite.target import Target
 
 
 @command("build", short_help="Build a TensorRT engine with the DLA regions placed.")
-@operand("model")
+@click.argument("model", cls=Operand, type=FILE, required=False)
+@click.option("--onnx", "onnx", type=FILE, hidden=True)
 @click.option("-o", "--output", "--saveEngine", "engine", type=FILE, help="The engine; default: MODEL.engine.")
-@click.option("--dla-core", "--useDLACore", "dla_core", type=int, default=0, show_default=True, help="0 or 1.")
-@click.option("--gpu-fallback/--no-gpu-fallback", default=True, show_default=True, help="Let refused nodes run there.")
-@click.option("--allowGPUFallback", "allow_fallback", is_flag=True, hidden=True)
 @click.option("--emit", type=click.Choice(["trtexec"]), help="Write the equal command as a script and build nothing.")
+@click.option("--dry-run", is_flag=True, help="Show each step of the build, and do nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Show the dry run as JSON.")
+@click.option("--tensorrt", "release", metavar="VERSION", help="Another release than the target's (to show or emit).")
 @click.option("--no-optimize", is_flag=True, help="Build the model as it is.")
 @click.option("--plan", "plan_file", type=FILE, help="Place nodes by this plan instead of planning.")
-@click.option("--calib", type=FILE, help="Calibration cache for --precision int8.")
-@click.option("--timing-cache", "--timingCacheFile", "timing_cache", type=FILE, help="Read by the builder.")
-@click.option("--mem-pool-size", "--memPoolSize", "pools", default="dlaSRAM:1", show_default=True, help="In MiB.")
+@click.option("--export-disagreements", type=FILE, metavar="FILE.json", help="Where TensorRT and the rules differ.")
+@click.option("--engine-cache", is_flag=True, help="Keep an engine that this very request built before.")
+@build_options.engine
 @options.target
 @options.shape
 @options.passes
 @options.verify
 def build(
-    model: Path,
+    model: Path | None,
+    onnx: Path | None,
     engine: Path | None,
-    dla_core: int,
-    gpu_fallback: bool,
-    allow_fallback: bool,
     emit: str | None,
+    dry_run: bool,
+    as_json: bool,
+    release: str | None,
     no_optimize: bool,
     plan_file: Path | None,
-    calib: Path | None,
-    timing_cache: Path | None,
-    pools: str,
+    export_disagreements: Path | None,
+    engine_cache: bool,
     **given: Any,
 ) -> None:
-    """Build a TensorRT engine of MODEL with its DLA regions placed on one core.
+    """Build a TensorRT engine of MODEL with its DLA regions placed on one core, or one engine for each core.
 
     The optimised model, the plan and a trtexec script are written beside the engine first. Without TensorRT or a DLA
-    the command ends there, says so, and exits 5; with --emit trtexec that is all that is wanted.
+    the command ends there, says so, and exits 5; with --emit trtexec that is all that is wanted. trtexec's own
+    spellings of the options are understood too.
     """
     from dlarewrite import compiler
-    from dlarewrite.build import prepare, tensorrt
-    from dlarewrite.build.request import BuildRequest, parse_pools
-    from dlarewrite.errors import EnvironmentMissing, UsageError
-    from dlarewrite.partition.plan import load_plan
+    from dlarewrite.build import prepare
 
     console = Console.current()
+    mine = build_options.take(given)
+    source = build_options.model_path(model, onnx)
     find_plugins(console, given.get("plugin") or ())
-    chosen = options.collect(model, given)
+    chosen = options.collect(source, given)
     target = chosen.load_target()
-    files = prepare.Files(engine if engine is not None else model.with_suffix(".engine"))
-    if not files.engine.parent.is_dir():
-        raise UsageError(f"folder {str(files.engine.parent)!r} of the engine does not exist")
-    if files.model.resolve() == model.resolve():
-        raise UsageError(f"the optimised model would be written over {str(model)!r}", hint="choose another -o")
+    files = prepare.Files(engine if engine is not None else source.with_suffix(".engine"))
+    _check_early(mine, target, release, bool(emit or dry_run))
+    if not dry_run:
+        _check_places(source, files, export_disagreements)
     with console.working("build") as tell:
         steps = replace(chosen, passes=("freeze-shapes",), pipeline="") if no_optimize else chosen
-        result = compiler.optimize(model, steps, watch=tell, write=console.raw)
+        result = compiler.optimize(source, steps, watch=tell, write=console.raw)
         prepare.name_nodes(result.work)
-        placed = load_plan(plan_file) if plan_file is not None else compiler.plan_model(result.work, target)
-        request = BuildRequest(
-            model=files.model,
-            plan=placed,
-            profile=target.profile,
-            engine=files.engine,
-            dla_core=dla_core,
-            gpu_fallback=gpu_fallback or allow_fallback,
-            precision=target.precision.value,
-            calibration_cache=calib,
-            timing_cache=timing_cache,
-            pools=parse_pools(pools),
-        )
-        _check_plan(result.work, request)
-        written = prepare.write(result.work, request, files)
+        scales = None if no_optimize else _carried(console, source, chosen, result, mine["calib"])
+        request = _request(result.work, target, files, mine, plan_file, release, scales)
+    if dry_run:
+        _show(console, request, emit, as_json)
+        return
+    written = prepare.write(result.work, request, files, scales or mine["calib"])
     console.product(result.report.verdict)
     console.product(f"wrote {', '.join(map(str, written))}")
-    if emit:
-        return
-    try:
-        built = tensorrt.build_engine(request)
-    except EnvironmentMissing as error:
-        raise EnvironmentMissing(f"no engine was built: {error.message}", hint=error.hint) from error
-    for d in built.disagreements:
-        console.warn(f"layer {d.layer} of node {d.node}: planned on {d.planned}, TensorRT says {d.tensorrt}")
-    console.product(f"wrote {files.engine}: {built.dla_layers} layers on the DLA, {built.gpu_layers} on the GPU")
+    _say_cautions(console, request)
+    if not emit:
+        _build(console, request, engine_cache, export_disagreements)
 
 
-def _check_plan(model: Model, request: BuildRequest) -> None:
-    """Every node that the plan names has to be in the model."""
+def _check_early(mine: dict[str, Any], target: Target, release: str | None, shown: bool) -> None:
+    """Say everything that can be wrong with the request before any work."""
+    from dlarewrite.build.calibration import load_scales
+    from dlarewrite.build.options import check_options
+    from dlarewrite.build.release import known, parse_version, refusal
     from dlarewrite.errors import UsageError
 
-    known = {n.name for n in model.nodes}
-    strange = [n for n in (*request.plan.dla_nodes, *request.plan.gpu) if n not in known]
-    if strange:
-        raise UsageError(
-            f"the plan names {len(strange)} nodes that the model does not have, the first: {strange[0]!r}",
-            hint="plan the optimised model, or build with --no-optimize",
+    if release is not None and not shown:
+        raise UsageError("--tensorrt is for --dry-run and --emit: a build uses the TensorRT at hand")
+    version = parse_version(release) if release is not None else target.profile.tensorrt
+    if refusal(version):
+        raise UsageError(refusal(version), hint="see `dlarewrite list targets`")
+    wanted = build_options.collect(mine, target.precision.value)
+    check_options(wanted, target.profile, known(version))
+    if wanted.calibration_cache is not None:
+        load_scales(wanted.calibration_cache)
+
+
+def _check_places(source: Path, files: Files, export: Path | None) -> None:
+    from dlarewrite.cli.output import check_paths
+
+    for path in (files.engine, *files.written, *([export] if export is not None else [])):
+        check_paths(source, path)
+
+
+def _carried(console: Console, source: Path, chosen: Options, result: Result, scales: Path | None) -> ScaleTable | None:
+    """The scales of the model given, as those of the model that is built."""
+    if scales is None or not result.modified:
+        return None
+    from dlarewrite import compiler
+    from dlarewrite.build.calibration import load_scales
+
+    found = compiler.carry_scales(source, chosen, result, load_scales(scales))
+    if found.gaps:
+        console.warn(
+            f"{len(found.gaps)} tensors have no scale, the first: {found.gaps[0].tensor} ({found.gaps[0].why}); "
+            "their layers run in FP16"
         )
+    for contradiction in found.contradictions:
+        console.warn(f"scales: {contradiction}")
+    return found.table
+
+
+def _request(
+    model: Model,
+    target: Target,
+    files: Files,
+    mine: dict[str, Any],
+    plan_file: Path | None,
+    release: str | None,
+    scales: ScaleTable | None,
+) -> BuildRequest:
+    from dlarewrite import compiler
+    from dlarewrite.build.limits import limit_regions
+    from dlarewrite.build.prepare import make_request
+    from dlarewrite.build.release import known, parse_version
+
+    judgement = compiler.judge_model(model, target)
+    plan = _plan(model, target, plan_file, mine["max_chunks"])
+    plan = limit_regions(plan, mine["max_chunks"], mine["min_layers"])
+    wanted = build_options.collect(mine, target.precision.value)
+    features = known(parse_version(release)) if release is not None else None
+    return make_request(model, judgement, plan, target.profile, files, wanted, features, scales)
+
+
+def _plan(model: Model, target: Target, plan_file: Path | None, max_chunks: int | None) -> Plan:
+    from dlarewrite import compiler
+    from dlarewrite.partition.plan import load_plan
+    from dlarewrite.partition.planner import Wish
+
+    if plan_file is None:
+        return compiler.plan_model(model, target, wish=Wish(max_loadables=max_chunks))
+    plan = load_plan(plan_file)
+    if (plan.target, plan.precision) != (target.name, target.precision.value):
+        Console.current().warn(
+            f"plan {str(plan_file)!r} was made for {plan.target} in {plan.precision}, not for {target.name} in "
+            f"{target.precision.value}"
+        )
+    return plan
+
+
+def _show(console: Console, request: BuildRequest, emit: str | None, as_json: bool) -> None:
+    from dlarewrite.build import dryrun, trtexec
+
+    if as_json:
+        console.product(json.dumps(dryrun.as_json(request), indent=2))
+    elif emit:
+        console.product(trtexec.script(request))
+    else:
+        console.product(dryrun.describe(request))
+
+
+def _say_cautions(console: Console, request: BuildRequest) -> None:
+    from dlarewrite.build.dryrun import cautions
+
+    for text in cautions(request):
+        console.warn(text)
+
+
+def _build(console: Console, request: BuildRequest, engine_cache: bool, export: Path | None) -> None:
+    from dlarewrite.build import engine_cache as cache
+    from dlarewrite.build import tensorrt
+    from dlarewrite.build.environment import advice
+    from dlarewrite.build.release import detect
+    from dlarewrite.errors import EnvironmentMissing
+
+    try:
+        trt = tensorrt.load_tensorrt()
+    except EnvironmentMissing as error:
+        raise EnvironmentMissing(f"no engine was built: {error.message}", hint=error.hint) from error
+    at_hand = detect(trt)
+    if at_hand.version[:2] != request.profile.tensorrt[:2]:
+        console.warn(f"this is TensorRT {at_hand.text}; {request.profile.name} has {request.profile.version}")
+    request = request.built_by(at_hand)
+    for core in request.options.dla_cores:
+        path = request.engine_of(core)
+        if engine_cache and cache.is_current(request, core, str(trt.__version__)):
+            console.product(f"kept {path}: model, request and TensorRT are those it was built from")
+            continue
+        with console.working("build") as tell:
+            built = tensorrt.build_engine(request, core, trt=trt, watch=tell, log=console.verbose)
+        if engine_cache:
+            cache.remember(request, core, str(trt.__version__))
+        _report(console, request, path, built)
+        if export is not None:
+            _export(console, request, at_hand.text, built, export)
+    for text in advice(request, os.environ):
+        console.info(text)
+
+
+def _report(console: Console, request: BuildRequest, path: Path, built: Built) -> None:
+    from dlarewrite.build.placement_text import placement_lines
+
+    for found in built.disagreements:
+        console.warn(str(found))
+    console.product(f"wrote {path}: {built.dla_layers} layers on the DLA, {built.gpu_layers} on the GPU")
+    if built.placement is not None:
+        for line in placement_lines(built.placement, request):
+            console.product(line)
+
+
+def _export(console: Console, request: BuildRequest, release: str, built: Built, path: Path) -> None:
+    from dlarewrite.build.placement import export_disagreements
+    from dlarewrite.ir.exporter import atomic
+
+    with atomic(path) as file:
+        file.write(export_disagreements(request, release, built.disagreements).encode())
+    console.product(f"wrote {path}: {len(built.disagreements)} disagreements")

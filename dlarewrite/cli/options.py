@@ -98,7 +98,7 @@ _VERIFY = (
 )
 
 
-def _group(options: Sequence[Decorator[Any]]) -> Decorator[F]:
+def group(options: Sequence[Decorator[Any]]) -> Decorator[F]:
     def decorate(function: F) -> F:
         for option in reversed(options):
             function = option(function)
@@ -107,12 +107,12 @@ def _group(options: Sequence[Decorator[Any]]) -> Decorator[F]:
     return decorate
 
 
-target: Decorator[Any] = _group(_TARGET)
-shape: Decorator[Any] = _group(_SHAPES)
-machine: Decorator[Any] = _group(_MACHINE)
-plugin: Decorator[Any] = _group(_PLUGIN)
-passes: Decorator[Any] = _group((*_PASSES, *_PLUGIN))
-verify: Decorator[Any] = _group(_VERIFY)
+target: Decorator[Any] = group(_TARGET)
+shape: Decorator[Any] = group(_SHAPES)
+machine: Decorator[Any] = group(_MACHINE)
+plugin: Decorator[Any] = group(_PLUGIN)
+passes: Decorator[Any] = group((*_PASSES, *_PLUGIN))
+verify: Decorator[Any] = group(_VERIFY)
 
 
 def collect(model: Path, given: Mapping[str, Any]) -> Options:

@@ -1,0 +1,177 @@
+"""``dlarewrite build`` on a laptop: the dry run, what is written for a board, trtexec's spellings, wrong use."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Run, make
+
+from dlarewrite.partition.plan import load_plan
+
+WHOLE = """<ir_version: 9, opset_import: ["": 17]> g (float[1,3,32,32] images) => (float[1,16,32,32] maps)
+<float[8,3,3,3] w, float[16,8,3,3] v> {
+    a = Conv<pads=[1,1,1,1]>(images, w) b = Relu(a) maps = Conv<pads=[1,1,1,1]>(b, v)
+}"""
+CACHE = "TRT-8600-EntropyCalibration2\nimages: 3c000000\na: 3c800000\nb: 3c800000\nmaps: 3d000000\n"
+
+
+@pytest.fixture(autouse=True)
+def laptop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No TensorRT, whatever the machine has."""
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    """A network that the DLA takes whole."""
+    return make(WHOLE, tmp_path / "net.onnx")
+
+
+def test_without_tensorrt_all_that_a_board_needs_is_written_and_the_exit_is_5(run: Run, whole: Path) -> None:
+    done = run("build", whole, "--dla-core", "1")
+    assert done.exit_code == 5
+    assert "no engine was built: TensorRT's Python package is not usable here" in done.stderr
+    names = {"net.onnx", "net.dla.onnx", "net.plan.yaml", "net.trtexec.sh"}
+    assert {p.name for p in whole.parent.iterdir()} == names
+    assert (whole.parent / "net.trtexec.sh").stat().st_mode & 0o111
+    assert load_plan(whole.parent / "net.plan.yaml").regions[0].nodes == ("a", "b", "maps")
+
+
+def test_emit_is_all_that_is_wanted(run: Run, whole: Path) -> None:
+    done = run("build", whole, "--emit", "trtexec", "-o", whole.parent / "other.engine")
+    assert done.exit_code == 0
+    assert "--useDLACore=0" in (whole.parent / "other.trtexec.sh").read_text()
+
+
+def test_a_plan_of_unnamed_nodes_places_them(run: Run, whole: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    assert run("plan", whole, "-o", plan).exit_code == 0
+    done = run("build", whole, "--no-optimize", "--plan", plan, "--dry-run")
+    assert done.exit_code == 0, done.stderr
+    assert "3 nodes of the plan's regions" in done.stdout
+
+
+def test_a_plan_for_another_target_is_told(run: Run, whole: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    assert run("plan", whole, "-o", plan).exit_code == 0
+    done = run("build", whole, "--no-optimize", "--plan", plan, "--dry-run", "--target", "orin-jp5")
+    assert "was made for orin-jp6 in fp16, not for orin-jp5 in fp16" in done.stderr
+
+
+def test_a_dry_run_writes_nothing(run: Run, whole: Path) -> None:
+    done = run("build", whole, "--dry-run")
+    assert done.exit_code == 0
+    assert "config.set_flag(BuilderFlag.GPU_FALLBACK)" in done.stdout
+    assert [p.name for p in whole.parent.iterdir()] == ["net.onnx"]
+    data = json.loads(run("build", whole, "--dry-run", "--json").stdout)
+    assert data["engines"][0]["steps"][0]["step"] == "Call"
+    assert run("build", whole, "--dry-run", "--emit", "trtexec").stdout.startswith("#!/bin/sh\n")
+
+
+@pytest.mark.parametrize(
+    ("release", "has", "lacks"),
+    [
+        ("8.6.2", "NetworkDefinitionCreationFlag.EXPLICIT_BATCH", "progress_monitor"),
+        ("10.7", "progress_monitor", "EXPLICIT_BATCH"),
+        ("10.13", "caution: no Jetson package is known for TensorRT 10.13", "ADJUST_FOR_DLA"),
+        ("11.4.1", "OnnxParserFlag.ADJUST_FOR_DLA", "BuilderFlag.FP16"),
+    ],
+)
+def test_a_dry_run_for_another_release(run: Run, whole: Path, release: str, has: str, lacks: str) -> None:
+    done = run("build", whole, "--dry-run", "--tensorrt", release)
+    assert has in done.stdout
+    assert lacks not in done.stdout
+
+
+def test_the_spellings_of_trtexec(run: Run, whole: Path, tmp_path: Path) -> None:
+    (tmp_path / "calib.cache").write_text(CACHE)
+    shown = ["--useDLACore=1", "--allowGPUFallback", "--inputIOFormats=int8:dla_hwc4", "--outputIOFormats=int8:chw32"]
+    shown += ["--int8", "--fp16", "--timingCacheFile=t.cache", "--layerPrecisions=a:fp16", "--layerDeviceTypes=b:GPU"]
+    shown += ["--sparsity=enable", "--directIO", "--verbose", "--precisionConstraints=obey", "--skipInference"]
+    shown += ["--builderOptimizationLevel=4"]
+    files = [f"--onnx={whole}", f"--saveEngine={tmp_path / 'x.engine'}", f"--calib={tmp_path / 'calib.cache'}"]
+    done = run("build", *files, *shown, "--memPoolSize=dlaSRAM:0.5", "--dry-run", "--emit", "trtexec")
+    assert done.exit_code == 0, done.stderr
+    for word in [*shown, "dlaSRAM:0.5"]:
+        assert word in done.stdout
+    assert f"--calib={tmp_path}/calib.cache" in done.stdout
+
+
+def test_a_standalone_loadable_in_the_spelling_of_trtexec(run: Run, whole: Path) -> None:
+    done = run("build", whole, "--buildDLAStandalone", "--dry-run")
+    assert "config.engine_capability = EngineCapability.DLA_STANDALONE" in done.stdout
+    assert "input('images').allowed_formats = 1 << int(TensorFormat.DLA_HWC4)" in done.stdout
+    assert "GPU_FALLBACK" not in done.stdout
+
+
+def test_scales_as_json_become_a_cache(run: Run, whole: Path, tmp_path: Path) -> None:
+    from dlarewrite.precision import cache
+
+    scales = tmp_path / "scales.json"
+    cache.parse(CACHE).renamed({})[0].save(scales)
+    data = json.loads(scales.read_text())
+    data.pop("header")
+    scales.write_text(json.dumps(data))
+    done = run("build", whole, "--precision", "int8", "--calib", scales, "--emit", "trtexec")
+    assert done.exit_code == 0, done.stderr
+    assert (tmp_path / "net.calib.cache").read_text() == CACHE
+    assert f"--calib={tmp_path}/net.calib.cache" in (tmp_path / "net.trtexec.sh").read_text()
+
+
+def test_tensors_without_a_scale_are_told(run: Run, whole: Path, tmp_path: Path) -> None:
+    (tmp_path / "calib.cache").write_text(CACHE.replace("b: 3c800000\n", ""))
+    done = run("build", whole, "--int8", "--calib", tmp_path / "calib.cache", "--emit", "trtexec")
+    assert "1 tensors on the DLA have no scale" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--standalone", "--gpu-fallback"], "a standalone DLA loadable has no GPU to fall back to"),
+        (["--buildDLAStandalone", "--allowGPUFallback"], "a standalone DLA loadable has no GPU to fall back to"),
+        (["--precision", "int8"], "an INT8 build needs scales"),
+        (["--int8"], "an INT8 build needs scales"),
+        (["--calib", "nowhere.cache", "--int8"], "cannot read scales"),
+        (["--dla-core", "2"], "--dla-core 2 does not exist on orin-jp6"),
+        (["--dla-cores", "0,x"], "is no list of numbers"),
+        (["--dla-cores", "0,1", "--dla-core", "0"], "are both given"),
+        (["--target", "orin-jp5", "--optimization-level", "3"], "which TensorRT 8.5.2 does not have"),
+        (["--tensorrt", "11.1", "--dry-run"], "TensorRT 11.1 has no DLA support"),
+        (["--tensorrt", "10.7"], "--tensorrt is for --dry-run and --emit"),
+        (["--mem-pool-size", "dlaSRAM:3"], "powers of two"),
+        (["--input-format", "fp16:chw17"], "is no I/O format"),
+        (["--layer-devices", "a:TPU"], "neither DLA nor GPU"),
+        (["--layer-precisions", "a"], "is not NODE:VALUE"),
+        (["-o", "no/such/folder/net.engine"], "does not exist"),
+        (["--plan", "nowhere.yaml"], "cannot read plan"),
+        (["--onnx", "other.onnx"], "MODEL and --onnx are both given"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_2(run: Run, whole: Path, words: list[Any], told: str) -> None:
+    done = run("build", whole, *words)
+    assert done.exit_code == 2
+    lines = [line for line in done.stderr.splitlines() if line.startswith("[E]")]
+    assert len(lines) == 1
+    assert told in lines[0]
+    assert [p.name for p in whole.parent.iterdir()] == ["net.onnx"]
+
+
+def test_a_model_has_to_be_given(run: Run) -> None:
+    assert run("build").exit_code == 2
+
+
+def test_dynamic_shapes_are_refused_with_the_option_that_mends_them(run: Run, dynamic: Path) -> None:
+    done = run("build", dynamic, "--dry-run")
+    assert done.exit_code == 2
+    assert "the DLA needs static shapes" in done.stderr
+    assert "--shape images:" in done.stderr
+
+
+def test_the_engine_is_never_the_model(run: Run, whole: Path) -> None:
+    done = run("build", whole, "-o", whole)
+    assert done.exit_code == 2
+    assert "is the input model" in done.stderr
