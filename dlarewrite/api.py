@@ -13,6 +13,7 @@ from dlarewrite.ir.editor import Editor
 from dlarewrite.ir.infer import infer
 from dlarewrite.numerics import Numerics
 from dlarewrite.rewrite import (
+    choice,
     convolve,
     deconv,
     emit,
@@ -24,11 +25,16 @@ from dlarewrite.rewrite import (
     noops,
     patches,
     pooling,
+    ranges,
+    recurrence,
     reduction,
     region,
+    root,
     sampling,
+    sparsity,
     spatial,
     stacks,
+    unrolling,
     windows,
     wiring,
 )
@@ -37,6 +43,7 @@ from dlarewrite.rewrite.carry_rules import EXACT_RULES, MOVES
 from dlarewrite.rewrite.carry_window import POOL_RULES, WINDOW_RULES
 from dlarewrite.rewrite.context import Context
 from dlarewrite.rewrite.pass_ import GraphPass, Match, Pass, Phase, Refusal
+from dlarewrite.rewrite.region_pass import RegionPass, Rules
 from dlarewrite.rewrite.stack_rules import STACK_RULES
 from dlarewrite.rewrite.volumes import VOLUME_RULES
 from dlarewrite.target import Verdict
@@ -63,10 +70,13 @@ __all__ = [
     "PassRef",
     "Phase",
     "Refusal",
+    "RegionPass",
+    "Rules",
     "Tensor",
     "UsageError",
     "Variable",
     "Verdict",
+    "choice",
     "constants",
     "convolve",
     "deconv",
@@ -83,13 +93,18 @@ __all__ = [
     "noops",
     "patches",
     "pooling",
+    "ranges",
+    "recurrence",
     "reduction",
     "region",
+    "root",
     "sampling",
     "schema",
     "shapes",
+    "sparsity",
     "spatial",
     "stacks",
+    "unrolling",
     "view",
     "windows",
     "wiring",

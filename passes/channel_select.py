@@ -1,8 +1,8 @@
 """Gather, Slice and Split of channels become Slices, or 1x1 convolutions that pick the channels.
 
-What it does: a constant choice of channels is a Slice where it is one run and the target takes Slices, else a 1x1 Conv
-    with one-hot rows; where that would cost more than 4 million MACs, up to four runs are Slices and a Concat. Where
-    the channels come from a Conv that nobody else reads, the Conv itself is cut into one per choice.
+What it does: a constant choice of channels is Slices (up to four runs, and a Concat), or a 1x1 Conv with one-hot rows;
+    where the channels come from a Conv that nobody else reads, the Conv itself cut into one per choice. The cheapest
+    legal form is taken: Slices multiply nothing, one Conv is one layer, a cut Conv leaves out what nobody reads.
 Law: row i of a one-hot matrix picks channel i; the output channels of a convolution do not depend on each other.
 Numerics: ROUNDING - an element times one plus zeros is the element, but a Conv that is cut may sum in another order.
 Scales: each choice inherits the scale of the tensor that it is taken from.
@@ -29,52 +29,75 @@ from dlarewrite.api import (
     Pass,
     Refusal,
     Tensor,
+    choice,
     convolve,
-    elements,
     emit,
     forms,
     view,
 )
 
-_FEW_RUNS, _CHEAP_MACS = 4, 1 << 22
+_FEW_RUNS = 4
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Per output the channels that it takes; whether the target has Slices; the Conv to be cut, if any."""
+class Picks:
+    """Per output the channels that it takes; whether few runs are Slices; the Conv to be cut, if any."""
 
     rows: tuple[tuple[int, ...], ...]
     slices: bool
-    maker: convolve.Convolution | None
+    maker: convolve.Convolution | None = None
 
 
 @dataclass(frozen=True)
-class ChannelSelect(Pass[Choice]):
+class ChannelSelect(Pass[Picks]):
     """Channels chosen by constants -> Slice, one-hot 1x1 Conv, or cut weights."""
 
     name: ClassVar[str] = "channel-select"
     numerics: ClassVar[Numerics] = Numerics.ROUNDING
     anchors: ClassVar[tuple[str, ...]] = ("Gather", "Slice", "Split")
 
-    def match(self, node: Node, context: Context) -> Match[Choice] | Refusal | None:
+    def match(self, node: Node, context: Context) -> Match[Picks] | Refusal | None:
         x = view.input_at(node, 0)
         form = view.shape(x)
         if x is None or form is None or len(form) != 4 or not view.is_float(x):
             return None
         rows = _rows(node, form, context.opset)
-        if rows is None or any(not r for r in rows):
+        if rows is None or any(not r for r in rows) or context.is_native(node):
             return None
-        slices = forms.takes_slices(context, x)
-        maker = _maker(x, node, context)
-        how = "cut out of the Conv before" if maker is not None else "by Slices" if slices else "by one-hot 1x1 Convs"
+        chosen = _cheapest(node, rows, _maker(x, node, context), context)
+        maker = chosen.form.maker
         nodes = (node,) if maker is None else (node, maker.node)
-        return Match(nodes, Choice(rows, slices, maker), f"{sum(map(len, rows))} of {form[1]} channels {how}")
+        text = f"{sum(map(len, rows))} of {form[1]} channels"
+        return Match(nodes, chosen.form, chosen.detail(text) if chosen.sentence else f"{text} by {chosen.name}")
 
-    def apply(self, match: Match[Choice], edit: Editor) -> None:
-        node, choice = match.nodes[0], match.facts
-        for tensor, rows in zip(node.outputs, choice.rows, strict=True):
-            if tensor.name:
-                edit.replace_uses(tensor, _chosen(edit, node.inputs[0], rows, choice))
+    def apply(self, match: Match[Picks], edit: Editor) -> None:
+        for tensor, made in _picked(edit, match.nodes[0], match.facts):
+            edit.replace_uses(tensor, made)
+
+
+def _cheapest(
+    node: Node, rows: tuple[tuple[int, ...], ...], maker: convolve.Convolution | None, context: Context
+) -> choice.Choice[Picks]:
+    """The form that costs least, a Conv before it included; Slices only where there are few runs."""
+    options = [(Picks(rows, True), "Slices"), (Picks(rows, False), "one-hot 1x1 Convs")]
+    if all(len(forms.runs(r)) > _FEW_RUNS for r in rows):
+        del options[0]
+    if maker is not None:
+        options.append((Picks(rows, False, maker), "weights cut in the Conv before"))
+    found = []
+    for picks, name in options:
+        cost = choice.measure(context, lambda edit, picks=picks: _picked(edit, node, picks))
+        if cost is not None and maker is not None and picks.maker is None:
+            cost += choice.of_node(maker.node, context)
+        if cost is not None:
+            found.append(choice.Candidate(picks, name, cost))
+    return choice.choose(context, found, () if maker is None else (maker.node,))
+
+
+def _picked(edit: Editor, node: Node, picks: Picks) -> list[tuple[Tensor, Tensor]]:
+    """Each output that has a name, and what takes its place."""
+    named = [(t, rows) for t, rows in zip(node.outputs, picks.rows, strict=True) if t.name]
+    return [(tensor, _chosen(edit, node.inputs[0], rows, picks)) for tensor, rows in named]
 
 
 def _rows(node: Node, form: tuple[int, ...], opset: int) -> tuple[tuple[int, ...], ...] | None:
@@ -107,8 +130,8 @@ def _maker(x: Tensor, node: Node, context: Context) -> convolve.Convolution | No
     return conv if conv is not None and conv.window.group == 1 else None
 
 
-def _chosen(edit: Editor, x: Tensor, rows: tuple[int, ...], choice: Choice) -> Tensor:
-    conv = choice.maker
+def _chosen(edit: Editor, x: Tensor, rows: tuple[int, ...], picks: Picks) -> Tensor:
+    conv = picks.maker
     if conv is not None:
         bias = view.constant_value(conv.bias)
         return convolve.convolve(
@@ -123,8 +146,7 @@ def _chosen(edit: Editor, x: Tensor, rows: tuple[int, ...], choice: Choice) -> T
             name=str(conv.weights.name),
         )
     runs = forms.runs(rows)
-    cheap = len(rows) * elements(x) <= _CHEAP_MACS
-    if not choice.slices or len(runs) > _FEW_RUNS or (len(runs) > 1 and cheap):
+    if not picks.slices or len(runs) > _FEW_RUNS:
         return forms.pick_channels(edit, x, rows)
     parts: list[Tensor] = [emit.slice_(edit, x, [a], [b], [1]) for a, b in runs]
     return parts[0] if len(parts) == 1 else edit.op("Concat", parts, {"axis": 1})

@@ -1,8 +1,9 @@
 """Concats over height or width become sums of padded tensors.
 
 What it does: each input of a Concat along H or W gets zeros where the others lie (one-hot depthwise Convs, at most 31
-    rows or columns each), and the padded tensors are added.
-Law: an element plus zeros is the element.
+    rows or columns each), and the padded tensors are added. An input of one row or column among many is repeated by a
+    nearest Resize and masked, which costs no MACs.
+Law: an element plus zeros is the element; an element times one is the element.
 Numerics: EXACT - no element is changed.
 Scales: the padded tensors and their sums inherit the scale of the result.
 Fires: on Concat of activations of rank 4 along H or W.
@@ -17,7 +18,12 @@ import functools
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, convolve, view
+import numpy as np
+
+from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, convolve, emit, forms, view
+
+_MANY = 8
+"""From this size on, one row or column is repeated and masked rather than padded."""
 
 
 @dataclass(frozen=True)
@@ -57,5 +63,18 @@ class ConcatAxis(Pass[Plan]):
         parts: list[Tensor] = []
         for tensor, (before, after) in zip(node.inputs, plan.zeros, strict=True):
             pads = (before, after, 0, 0) if plan.axis == 2 else (0, 0, before, after)
-            parts.append(convolve.shifted(edit, tensor, pads, plan.step))
+            size = (view.shape(tensor) or (0,) * 4)[plan.axis] + before + after
+            if size == before + after + 1 and size >= _MANY and forms.scale_factors(size) is not None:
+                parts.append(_masked(edit, tensor, plan.axis, before, size))
+            else:
+                parts.append(convolve.shifted(edit, tensor, pads, plan.step))
         edit.replace_uses(node.outputs[0], functools.reduce(lambda a, b: edit.op("Add", [a, b]), parts))
+
+
+def _masked(edit: Editor, x: Tensor, axis: int, place: int, size: int) -> Tensor:
+    """The one row or column of x at ``place`` of ``size``, zeros elsewhere."""
+    whole = forms.repeat_pixels(edit, x, *((size, 1) if axis == 2 else (1, size)))
+    mask = np.zeros((size, 1) if axis == 2 else (1, size))
+    mask[(place, 0) if axis == 2 else (0, place)] = 1
+    dims = tuple(int(d) for d in whole.shape[2:])
+    return edit.op("Mul", [whole, emit.per_position(edit, np.broadcast_to(mask, dims), whole, "mask")])

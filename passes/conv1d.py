@@ -17,47 +17,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlarewrite.api import (
-    EXACT_RULES,
-    WINDOW_RULES,
-    Context,
-    Editor,
-    Match,
-    Node,
-    Numerics,
-    Pass,
-    Refusal,
-    region,
-    view,
-)
-
-_RULES = {**EXACT_RULES, **WINDOW_RULES}
+from dlarewrite.api import EXACT_RULES, WINDOW_RULES, Node, Numerics, RegionPass, Rules, region, view
 
 
 @dataclass(frozen=True)
-class Conv1d(Pass[region.Region]):
+class Conv1d(RegionPass):
     """Conv of rank 3 -> Conv of rank 4 with H = 1."""
 
     name: ClassVar[str] = "conv1d"
     numerics: ClassVar[Numerics] = Numerics.ROUNDING
     anchors: ClassVar[tuple[str, ...]] = ("Conv", "ConvTranspose")
+    rules: ClassVar[Rules] = {**EXACT_RULES, **WINDOW_RULES}
 
-    def match(self, node: Node, context: Context) -> Match[region.Region] | Refusal | None:
-        if view.rank(node.outputs[0]) != 3:
-            return None
-        if not all(view.is_constant(t) for t in node.inputs[1:] if t.name):
-            return Refusal("its weights are computed at run time", (node,))
-        found = region.grow(node, context, _RULES)
-        if found is None:
-            return Refusal("the shapes around it are not static", (node,))
-        if not any(n is node for n in found.holds(*self.anchors)[:1]):
-            return None
-        if not found.worth:
-            reason = (
-                f"{found.inner} Reshapes and Transposes would be left around {len(found.nodes)} nodes, {found.moves} go"
-            )
-            return Refusal(reason, found.nodes)
-        return Match(found.nodes, found, f"{found.work} nodes to rank 4, {found.moves} Reshapes and Transposes gone")
+    def concerns(self, node: Node) -> bool:
+        return view.rank(node.outputs[0]) == 3
 
-    def apply(self, match: Match[region.Region], edit: Editor) -> None:
-        region.move(match.facts, edit)
+    def obstacle(self, node: Node) -> str:
+        fixed = all(view.is_constant(t) for t in node.inputs[1:] if t.name)
+        return "" if fixed else "its weights are computed at run time"
+
+    def missing(self, node: Node) -> str:
+        return "the shapes around it are not static"
+
+    def detail(self, found: region.Region) -> str:
+        return f"{found.work} nodes to rank 4, {found.moves} Reshapes and Transposes gone"

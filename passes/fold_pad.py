@@ -21,24 +21,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Phase, Refusal, Tensor, view
+from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Phase, Refusal, Tensor, ranges, view
 
 READERS = ("Conv", "AveragePool", "MaxPool", "ConvTranspose")
 CONV_LIMIT, POOL_LIMIT = 31, 7
-NEVER_NEGATIVE = ("Relu", "Sigmoid", "Softmax", "Abs", "Exp", "HardSigmoid", "Softplus", "Sqrt", "Clip")
-PASSES_ON = (
-    "MaxPool",
-    "AveragePool",
-    "GlobalAveragePool",
-    "GlobalMaxPool",
-    "Add",
-    "Mul",
-    "Concat",
-    "Max",
-    "Min",
-    "Slice",
-)
-DEPTH = 8
 
 
 @dataclass(frozen=True)
@@ -176,7 +162,7 @@ def _pool(reader: Node, source: Tensor, made: Tensor, seen: view.Window, value: 
         return f"{name} is dilated, so that a window could hold padding only"
     if (indices := view.output_at(reader, 1)) is not None and indices.outputs:
         return f"the indices {indices.name!r} of {name} count the padding"
-    if value == 0 and not is_never_negative(source):
+    if value == 0 and not ranges.is_never_negative(source):
         return f"{name} (MaxPool) pads with the lowest value, and {source.name!r} may be below 0"
     if value != 0 and value > _lowest(source):
         return f"it pads with {value:g}, {name} (MaxPool) with the lowest value"
@@ -186,29 +172,3 @@ def _pool(reader: Node, source: Tensor, made: Tensor, seen: view.Window, value: 
 def _lowest(tensor: Tensor) -> float:
     kind = view.dtype(tensor)
     return float(np.finfo(kind).min) if kind is not None and kind.kind == "f" else float("-inf")
-
-
-def is_never_negative(tensor: Tensor, depth: int = DEPTH) -> bool:
-    """Whether no element can be below zero, judged from at most eight producers in a row."""
-    kind = view.dtype(tensor)
-    if kind is not None and kind.kind in "ub":
-        return True
-    held = view.constant_value(tensor)
-    if held is not None:
-        return held.size > 0 and bool(np.all(held >= 0))
-    maker = view.producer(tensor)
-    if maker is None or depth == 0:
-        return False
-    if view.is_op(maker, "Clip"):
-        low = view.attr(maker, "min")
-        if low is None:
-            given = view.constant_value(view.input_at(maker, 1))
-            low = None if given is None or given.size != 1 else given.reshape(-1)[0]
-        return low is not None and float(low) >= 0
-    if view.is_op(maker, *NEVER_NEGATIVE):
-        return True
-    if not view.is_op(maker, *PASSES_ON):
-        return False
-    read = maker.inputs if maker.op in ("Add", "Mul", "Concat", "Max", "Min") else maker.inputs[:1]
-    everything = all if maker.op != "Max" else any
-    return everything(is_never_negative(t, depth - 1) for t in read)

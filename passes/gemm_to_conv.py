@@ -23,50 +23,35 @@ from dlarewrite.api import (
     EXACT_RULES,
     MATRIX_RULES,
     WINDOW_RULES,
-    Context,
-    Editor,
-    Match,
     Node,
     Numerics,
-    Pass,
-    Refusal,
+    RegionPass,
+    Rules,
     is_product,
     region,
     view,
 )
 
-_RULES = {**EXACT_RULES, **WINDOW_RULES, **MATRIX_RULES}
-
 
 @dataclass(frozen=True)
-class GemmToConv(Pass[region.Region]):
+class GemmToConv(RegionPass):
     """Flatten, Gemm, activations -> Conv on rank 4."""
 
     name: ClassVar[str] = "gemm-to-conv"
     numerics: ClassVar[Numerics] = Numerics.ROUNDING
     anchors: ClassVar[tuple[str, ...]] = ("Gemm", "MatMul")
+    rules: ClassVar[Rules] = {**EXACT_RULES, **WINDOW_RULES, **MATRIX_RULES}
+    thrifty: ClassVar[bool] = False
 
-    def match(self, node: Node, context: Context) -> Match[region.Region] | Refusal | None:
-        if view.rank(node.outputs[0]) != 2 or not is_product(node):
-            return None
-        found = region.grow(node, context, _RULES)
-        if found is None:
-            return _why_not(node)
-        products = found.holds(*self.anchors)
-        if products[0] is not node:
-            return None
+    def concerns(self, node: Node) -> bool:
+        return view.rank(node.outputs[0]) == 2 and is_product(node)
+
+    def detail(self, found: region.Region) -> str:
         outside = f", {found.borders} Reshape or Transpose left at its border" if found.borders else ""
-        return Match(found.nodes, found, f"{len(products)} product(s), {len(found.nodes)} nodes to rank 4{outside}")
+        return f"{len(found.holds(*self.anchors))} product(s), {len(found.nodes)} nodes to rank 4{outside}"
 
-    def apply(self, match: Match[region.Region], edit: Editor) -> None:
-        region.move(match.facts, edit)
-
-
-def _why_not(node: Node) -> Refusal | None:
-    bias = view.shape(view.input_at(node, 2))
-    if bias is not None and len(bias) == 2 and bias[0] != 1:
-        return Refusal(f"the bias has shape {list(bias)}: a convolution's bias is the same for every row", (node,))
-    data = view.input_at(node, 0)
-    if view.shape(data) is None:
-        return Refusal("the shape of the input is not static", (node,))
-    return None
+    def missing(self, node: Node) -> str:
+        bias = view.shape(view.input_at(node, 2))
+        if bias is not None and len(bias) == 2 and bias[0] != 1:
+            return f"the bias has shape {list(bias)}: a convolution's bias is the same for every row"
+        return "the shape of the input is not static" if view.shape(view.input_at(node, 0)) is None else ""

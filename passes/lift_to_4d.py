@@ -18,44 +18,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlarewrite.api import (
-    EXACT_RULES,
-    MOVES,
-    POOL_RULES,
-    Context,
-    Editor,
-    Match,
-    Node,
-    Numerics,
-    Pass,
-    Refusal,
-    region,
-    view,
-)
-
-_RULES = {**EXACT_RULES, **POOL_RULES}
+from dlarewrite.api import EXACT_RULES, MOVES, POOL_RULES, Node, Numerics, RegionPass, Rules, region, view
 
 
 @dataclass(frozen=True)
-class LiftTo4d(Pass[region.Region]):
+class LiftTo4d(RegionPass):
     """Rank 1 to 6 -> rank 4, with the (un)squeezes pushed to the borders."""
 
     name: ClassVar[str] = "lift-to-4d"
     numerics: ClassVar[Numerics] = Numerics.EXACT
-    anchors: ClassVar[tuple[str, ...]] = tuple(sorted(set(_RULES) - MOVES))
+    rules: ClassVar[Rules] = {**EXACT_RULES, **POOL_RULES}
+    anchors: ClassVar[tuple[str, ...]] = tuple(sorted({*EXACT_RULES, *POOL_RULES} - MOVES))
 
-    def match(self, node: Node, context: Context) -> Match[region.Region] | Refusal | None:
-        if view.rank(node.outputs[0]) in (None, 0, 4):
-            return None
-        found = region.grow(node, context, _RULES)
-        if found is None or found.holds(*self.anchors)[0] is not node:
-            return None
-        if not found.worth:
-            reason = (
-                f"{found.inner} Reshapes and Transposes would be left around {len(found.nodes)} nodes, {found.moves} go"
-            )
-            return Refusal(reason, found.nodes)
-        return Match(found.nodes, found, f"{found.work} nodes to rank 4, {found.moves} Reshapes and Transposes gone")
+    def concerns(self, node: Node) -> bool:
+        return view.rank(node.outputs[0]) not in (None, 0, 4)
 
-    def apply(self, match: Match[region.Region], edit: Editor) -> None:
-        region.move(match.facts, edit)
+    def detail(self, found: region.Region) -> str:
+        return f"{found.work} nodes to rank 4, {found.moves} Reshapes and Transposes gone"

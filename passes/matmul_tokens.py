@@ -22,45 +22,27 @@ from dlarewrite.api import (
     EXACT_RULES,
     MATRIX_RULES,
     WINDOW_RULES,
-    Context,
-    Editor,
-    Match,
     Node,
     Numerics,
-    Pass,
-    Refusal,
+    RegionPass,
+    Rules,
     is_product,
     region,
     view,
 )
 
-_RULES = {**EXACT_RULES, **WINDOW_RULES, **MATRIX_RULES}
-
 
 @dataclass(frozen=True)
-class MatmulTokens(Pass[region.Region]):
+class MatmulTokens(RegionPass):
     """MatMul on tokens -> 1x1 Conv, Transposes cancelled."""
 
     name: ClassVar[str] = "matmul-tokens"
     numerics: ClassVar[Numerics] = Numerics.ROUNDING
     anchors: ClassVar[tuple[str, ...]] = ("MatMul",)
+    rules: ClassVar[Rules] = {**EXACT_RULES, **WINDOW_RULES, **MATRIX_RULES}
 
-    def match(self, node: Node, context: Context) -> Match[region.Region] | Refusal | None:
-        if view.rank(node.outputs[0]) in (None, 0, 1, 2) or not is_product(node):
-            return None
-        found = region.grow(node, context, _RULES)
-        if found is None or found.holds(*self.anchors)[0] is not node:
-            return None
-        if not found.worth:
-            reason = (
-                f"{found.inner} Reshapes and Transposes would be left around {len(found.nodes)} nodes, {found.moves} go"
-            )
-            return Refusal(reason, found.nodes)
-        return Match(
-            found.nodes,
-            found,
-            f"{len(found.holds(*self.anchors))} products, {found.moves} Reshapes and Transposes gone",
-        )
+    def concerns(self, node: Node) -> bool:
+        return view.rank(node.outputs[0]) not in (None, 0, 1, 2) and is_product(node)
 
-    def apply(self, match: Match[region.Region], edit: Editor) -> None:
-        region.move(match.facts, edit)
+    def detail(self, found: region.Region) -> str:
+        return f"{len(found.holds(*self.anchors))} products, {found.moves} Reshapes and Transposes gone"

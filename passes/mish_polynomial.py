@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, emit, view
+from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, emit, exponential
 
 _COEFFICIENTS = (1.00063022, -0.000328171665, -1.10723435, 0.61946191)
 
@@ -35,13 +35,12 @@ class MishPolynomial(Pass[None]):
     def match(self, node: Node, context: Context) -> Match[None] | Refusal | None:
         if node.op == "Mish":
             return Match((node,), None)
-        inner = node.inputs[0]
-        softplus = view.producer(inner)
-        if softplus is None or not view.is_op(softplus, "Softplus"):
+        known = exponential.softplus_of(node, context.model)
+        if known is None:
             return None
-        others = [view.label(r) for r in view.consumers(inner) if r is not node]
-        if others or context.model.is_pinned(inner):
-            return Refusal(f"{', '.join(others) or 'the graph output'} reads the Softplus as well", (node, softplus))
+        softplus, other = known
+        if other:
+            return Refusal(other, (node, softplus))
         return Match((node, softplus), None)
 
     def apply(self, match: Match[None], edit: Editor) -> None:

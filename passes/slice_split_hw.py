@@ -1,8 +1,9 @@
 """Choices of rows and columns become Slices, strided convolutions, or one-hot convolutions that crop.
 
 What it does: Gather with constant indices along H or W is a Slice where they are one run, a strided one-hot depthwise
-    Conv where they are evenly spaced. Slice and Split along H and W are one-hot depthwise Convs where the target has no
-    Slice for them (INT8 builds, TensorRT 8.2): a kernel longer by what it cuts, its one behind what goes at the front.
+    Conv where they are evenly spaced. Slice and Split along H and W are one-hot depthwise Convs where that costs less or
+    the target has no Slice for them (INT8 builds, TensorRT 8.2): a kernel longer by what it cuts, its one behind what
+    goes at the front. A Slice multiplies nothing, so it wins wherever it is legal.
 Law: the choice of elements start, start + step, ... of an axis is a convolution with one tap.
 Numerics: EXACT - an element times one.
 Scales: each choice inherits the scale of the tensor that it is taken from.
@@ -21,7 +22,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, emit, forms, view
+from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, choice, emit, forms, view
 
 Choices = tuple[tuple[int, range], ...]
 """Per output its axis and its elements."""
@@ -50,19 +51,31 @@ class SliceSplitHw(Pass[Plan]):
         if x is None or form is None or len(form) != 4 or 0 in form or not view.is_float(x) or view.is_constant(x):
             return None
         found = _choices(node, form, context.opset)
-        if found is None or isinstance(found, Refusal):
-            return found
+        if found is None or isinstance(found, Refusal) or context.is_native(node):
+            return found if isinstance(found, Refusal) else None
         axis, rows = found
-        slices = form[axis] > 1 and forms.takes_slices(context, x, axis)
-        how = "by Slices" if slices else "by one-hot Convs"
-        detail = f"{sum(map(len, rows))} of {form[axis]} along {'NCHW'[axis]} {how}"
-        return Match((node,), Plan(axis, rows, slices), detail)
+        chosen = _cheapest(node, axis, rows, context)
+        text = f"{sum(map(len, rows))} of {form[axis]} along {'NCHW'[axis]}"
+        return Match((node,), chosen.form, chosen.detail(text) if chosen.sentence else f"{text} by {chosen.name}")
 
     def apply(self, match: Match[Plan], edit: Editor) -> None:
-        node, plan = match.nodes[0], match.facts
-        for tensor, rows in zip(node.outputs, plan.rows, strict=True):
-            if tensor.name:
-                edit.replace_uses(tensor, _taken(edit, node.inputs[0], rows, plan))
+        for tensor, made in _pieces(edit, match.nodes[0], match.facts):
+            edit.replace_uses(tensor, made)
+
+
+def _cheapest(node: Node, axis: int, rows: tuple[range, ...], context: Context) -> choice.Choice[Plan]:
+    found = []
+    for plan, name in ((Plan(axis, rows, True), "Slices"), (Plan(axis, rows, False), "one-hot Convs")):
+        cost = choice.measure(context, lambda edit, plan=plan: _pieces(edit, node, plan))
+        if cost is not None:
+            found.append(choice.Candidate(plan, name, cost))
+    return choice.choose(context, found)
+
+
+def _pieces(edit: Editor, node: Node, plan: Plan) -> list[tuple[Tensor, Tensor]]:
+    """Each output that has a name, and what takes its place."""
+    named = [(t, rows) for t, rows in zip(node.outputs, plan.rows, strict=True) if t.name]
+    return [(tensor, _taken(edit, node.inputs[0], rows, plan)) for tensor, rows in named]
 
 
 def _choices(node: Node, form: tuple[int, ...], opset: int) -> tuple[int, tuple[range, ...]] | Refusal | None:

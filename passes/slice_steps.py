@@ -1,8 +1,9 @@
 """Slices with steps along height and width become one-hot convolutions with strides.
 
 What it does: Slice(x, start, end, step) along H or W is a depthwise Conv whose one kernel tap lies at the start and
-    whose stride is the step; a larger start, or an end that would leave more, is cut by a Slice of step 1 before. Steps
-    along the channels are left to channel-select.
+    whose stride is the step; a larger start, or an end that would leave more, is cut by a Slice of step 1 before. Where
+    a kernel that long costs more than that, a Slice cuts all of it and the kernel is one tap. Steps along the channels
+    are left to channel-select. focus-to-conv comes before: it takes four such Slices and their Concat in one Conv.
 Law: element i of the result is element start + i * step.
 Numerics: EXACT - an element times one.
 Scales: the result inherits the scale of the input.
@@ -15,24 +16,28 @@ Example: x[:, :, 1::2, ::2] -> depthwise Conv 2x1, stride 2x2, its one in the se
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
-from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, emit, forms, view
+from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, choice, emit, forms, view
 
 _LARGEST_KERNEL = 32
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Per H and W: first element, step, count; the Slice of step 1 that remains on other axes."""
+    """Per H and W: first element, step, count; the Slice of step 1 that remains on other axes.
+
+    ``reach`` is the longest kernel that skips to the first element.
+    """
 
     first: tuple[int, int]
     steps: tuple[int, int]
     counts: tuple[int, int]
     channels: slice | None
+    reach: int = _LARGEST_KERNEL
 
 
 @dataclass(frozen=True)
@@ -62,19 +67,38 @@ class SliceSteps(Pass[Plan]):
             (len(kept[2]), len(kept[3])),
             cuts.get(1),
         )
-        return Match((node,), plan, f"steps {plan.steps[0]}x{plan.steps[1]} as strides")
+        if context.is_native(node):
+            return None
+        chosen = _cheapest(x, plan, context)
+        return Match((node,), chosen.form, chosen.detail(f"steps {plan.steps[0]}x{plan.steps[1]} as strides"))
 
     def apply(self, match: Match[Plan], edit: Editor) -> None:
-        node, plan = match.nodes[0], match.facts
-        x = _cut(edit, node.inputs[0], plan)
-        kernel = np.zeros([plan.first[i] + 1 if _inside(x, i, plan) else 1 for i in (0, 1)])
-        kernel[-1, -1] = 1
-        tall, wide = (forms.strides_of(step) or () for step in plan.steps)
-        if kernel.size > 1:
-            x = forms.depthwise(edit, x, kernel, strides=((*tall, 1)[0], (*wide, 1)[0]))
-            tall, wide = tall[1:], wide[1:]
-        x = forms.subsample(edit, x, math.prod(tall), math.prod(wide))
-        edit.replace_uses(node.outputs[0], x)
+        node = match.nodes[0]
+        edit.replace_uses(node.outputs[0], _strided(edit, node.inputs[0], match.facts))
+
+
+def _cheapest(x: Tensor, plan: Plan, context: Context) -> choice.Choice[Plan]:
+    """One long kernel, or a Slice before a kernel of one tap."""
+    options = [(plan, "a kernel that skips the start")]
+    if any(plan.first):
+        options.append((replace(plan, reach=1), "a Slice before"))
+    found = []
+    for option, name in options:
+        cost = choice.measure(context, lambda edit, option=option: _strided(edit, x, option))
+        if cost is not None:
+            found.append(choice.Candidate(option, name, cost))
+    return choice.choose(context, found)
+
+
+def _strided(edit: Editor, x: Tensor, plan: Plan) -> Tensor:
+    x = _cut(edit, x, plan)
+    kernel = np.zeros([plan.first[i] + 1 if _inside(x, i, plan) else 1 for i in (0, 1)])
+    kernel[-1, -1] = 1
+    tall, wide = (forms.strides_of(step) or () for step in plan.steps)
+    if kernel.size > 1:
+        x = forms.depthwise(edit, x, kernel, strides=((*tall, 1)[0], (*wide, 1)[0]))
+        tall, wide = tall[1:], wide[1:]
+    return forms.subsample(edit, x, math.prod(tall), math.prod(wide))
 
 
 def _inside(x: Tensor, i: int, plan: Plan) -> bool:
@@ -89,7 +113,7 @@ def _cut(edit: Editor, x: Tensor, plan: Plan) -> Tensor:
     spans = {1: range(form[1])[plan.channels]} if plan.channels is not None else {}
     for i in (0, 1):
         natural = (form[2 + i] - plan.first[i] - 1) // plan.steps[i] + 1
-        if natural != plan.counts[i] or plan.first[i] >= _LARGEST_KERNEL:
+        if natural != plan.counts[i] or plan.first[i] >= plan.reach:
             end = plan.first[i] + (plan.counts[i] - 1) * plan.steps[i] + 1
             spans[2 + i] = range(plan.first[i], end)
     spans = {a: s for a, s in spans.items() if len(s) != form[a]}

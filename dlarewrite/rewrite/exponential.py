@@ -13,6 +13,7 @@ import onnx_graphsurgeon as gs
 
 from dlarewrite.ir import view
 from dlarewrite.ir.editor import Editor
+from dlarewrite.ir.model import Model
 from dlarewrite.rewrite.context import Context
 from dlarewrite.rewrite.emit import polynomial, scalar
 from dlarewrite.target import Precision
@@ -39,6 +40,21 @@ def bend(node: gs.Node) -> Bend | None:
         return Bend(alpha, length=alpha) if alpha > 0.0 else None
     gamma = float(view.attr(node, "gamma", _SELU_GAMMA))
     return Bend(alpha * gamma, gamma)
+
+
+def softplus_of(tanh: gs.Node, model: Model) -> tuple[gs.Node, str] | None:
+    """The Softplus of which the node is the Tanh, as Mish is written before opset 18, and who else reads it, or "".
+
+    None for any other Tanh.
+    """
+    inner = tanh.inputs[0]
+    softplus = view.producer(inner)
+    if softplus is None or not view.is_op(softplus, "Softplus"):
+        return None
+    others = [view.label(r) for r in view.consumers(inner) if r is not tanh]
+    if others or model.is_pinned(inner):
+        return softplus, f"{', '.join(others) or 'the graph output'} reads the Softplus as well"
+    return softplus, ""
 
 
 def emit_tanh(edit: Editor, x: gs.Tensor, form: Bend) -> gs.Variable:
