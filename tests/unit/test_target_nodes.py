@@ -188,7 +188,7 @@ def test_clip_of_integers_runs_on_the_gpu() -> None:
         ("Erf", "gelu"),
         ("Neg", "logic"),
         ("Sqrt", "reciprocal"),
-        ("LSTM", ""),
+        ("LSTM", "recurrent"),
         ("LayerNormalization", ""),
         ("DepthToSpace", "depth-to-space"),
         ("Identity", "drop-noops"),

@@ -215,6 +215,7 @@ RULES = (
         evidence=_I,
         effect="uncertain",
         sources=("OT", "here"),
+        cure="conv-dynamic-weight",
     ),
     _conv(
         id="CONV-CBUF",

@@ -88,6 +88,7 @@ RULES = (
         measure=operator.attrgetter("dilations"),
         evidence=_D,
         sources=("HDR",),
+        cure="pool-dilation",
         explanation="TensorRT's pooling layer has no dilation at all.",
     ),
     _pool(

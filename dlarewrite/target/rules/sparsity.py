@@ -16,6 +16,7 @@ _sparse = functools.partial(
     profiles=ORIN,
     scope=Scope.OPTION,
     effect="note",
+    cure="structured-sparsity",
 )
 
 RULES = (
