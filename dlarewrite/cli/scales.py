@@ -25,6 +25,8 @@ COMMANDS = {
     "merge": Entry("dlarewrite.cli.scales:merge", "Join tables; say where they contradict each other."),
     "carry": Entry("dlarewrite.cli.scales:carry", "Carry a table to the model that was rewritten."),
     "coverage": Entry("dlarewrite.cli.scales:coverage", "Say what a table covers of a model's DLA regions."),
+    "import": Entry("dlarewrite.cli.scales_import:import_", "Read a Q/DQ model: plain model, scales, precisions."),
+    "export": Entry("dlarewrite.cli.scales_export:export", "Write scales as TensorRT takes them: cache, FP16, Q/DQ."),
 }
 
 _FULL = click.option("--require-full", is_flag=True, help="Exit with 3 where a tensor has no scale.")
