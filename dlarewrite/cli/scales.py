@@ -40,7 +40,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document 
     cls=LazyGroup,
     entries=COMMANDS,
     no_args_is_help=False,
-    short_help="INT8 scales: show, convert, merge, carry, coverage.",
+    short_help="INT8 scales: show, convert, merge, carry, coverage, import, export.",
 )
 def scales() -> None:
     """Work with tables of INT8 scales: tensor -> amax, with where it is from and how sure it is.
