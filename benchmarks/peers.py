@@ -36,6 +36,7 @@ COLUMNS: tuple[tuple[str, Cell], ...] = (
     ("GPU nodes", lambda s: str(s["gpu_nodes"])),
     ("MACs on the DLA", lambda s: f"{100 * s['dla_macs'] / s['macs']:.1f}%" if s["macs"] else "-"),
     ("loadables", lambda s: str(s["loadables"])),
+    ("planned", lambda s: str(s["planned"])),
     ("crossings", lambda s: str(s["crossings"])),
     ("bytes crossed", lambda s: f"{s['bytes_crossed'] / 2**20:.2f}M"),
     ("seconds", lambda s: f"{s['seconds']:.2f}" if "seconds" in s else "-"),
@@ -61,7 +62,8 @@ def prepare(path: Path, out: Path, inflate: str, batch: int) -> None:
 def judge(path: Path, chosen: argparse.Namespace) -> dict[str, Any]:
     """The figures of one file; an error becomes a field."""
     try:
-        return asdict(check(path, target=chosen.target, batch=chosen.batch).summary)
+        found = check(path, target=chosen.target, batch=chosen.batch)
+        return {**asdict(found.summary), "planned": (found.planned or found.summary).loadables}
     except DlarewriteError as error:
         return {"crash": f"check: {error.message}"}
     except Exception as error:  # a result that cannot even be read is the tool's row all the same
@@ -133,8 +135,9 @@ def markdown(rows: list[dict[str, Any]], chosen: argparse.Namespace) -> str:
         "# dlarewrite beside onnxsim and OnnxSlim",
         "",
         f"Target {chosen.target}, `--io {chosen.io}`, batch {chosen.batch}. Cells: {' / '.join(STAGES)}. All judged by",
-        "`dlarewrite check`. Seconds are wall time from file to file in a fresh process without its imports, no tool",
-        f"verifying (dlarewrite runs with `--no-verify`), the best of {chosen.repeat}.",
+        "`dlarewrite check`; planned are the loadables with islands left to the GPU. Seconds are wall time from file to",
+        "file in a fresh process without its imports, no tool verifying (dlarewrite runs with `--no-verify`), the best of",
+        f"{chosen.repeat}.",
         "",
         "| model | " + " | ".join(name for name, _ in COLUMNS) + " |",
         "|---|" + "---|" * len(COLUMNS),
