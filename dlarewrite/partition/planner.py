@@ -14,6 +14,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from dlarewrite.analysis.cost import elements, macs, nbytes, weight_bytes
+from dlarewrite.errors import UsageError
 from dlarewrite.ir.model import Model
 from dlarewrite.ir.view import label, shape
 from dlarewrite.partition.cost import Cost, CostModel, Device
@@ -164,7 +165,14 @@ def make_plan(
 ) -> Plan:
     """Plan a judged model; ``alternatives`` also says what other choices would give (a few more solutions)."""
     wish = wish or Wish()
-    instance = Instance.of(model, judgement, target, cost or CostModel.load(target))
+    cost = cost or CostModel.load(target)
+    strange = [core for core in wish.cores if core >= cost.machine.dla_cores]
+    if strange:
+        raise UsageError(
+            f"DLA core {strange[0]} does not exist on {cost.machine.title}",
+            hint=f"it has {cost.machine.dla_cores}, counted from 0",
+        )
+    instance = Instance.of(model, judgement, target, cost)
     solution = solve(build_problem(instance, wish), wish.objective)
     found = _plan(instance, wish, solution)
     return replace(found, alternatives=_alternatives(instance, wish)) if alternatives else found
@@ -210,26 +218,31 @@ def _mixed(one: Problem, other: Problem, first: float, second: float) -> Problem
     )
 
 
-def estimate(instance: Instance, on_dla: Sequence[bool], regions: int) -> Estimate:
-    """Predicted cost of a division into so many loadables."""
-    dla = sum((c for c, there in zip(instance.dla, on_dla, strict=True) if there), Cost())
-    gpu = sum((c for c, there in zip(instance.gpu, on_dla, strict=True) if not there), Cost())
-    moved = Cost()
+def estimate(instance: Instance, regions: Sequence[Sequence[int]], cores: Sequence[int] = ()) -> Estimate:
+    """Predicted cost of a division into ``regions``, each on its core (all on one where none are given)."""
     launch = instance.cost.loadable()
+    busy: dict[int, Cost] = {}
+    for number, region in enumerate(regions):
+        core = cores[number] if cores else 0
+        busy[core] = sum((instance.dla[i] for i in region), busy.get(core, Cost()) + launch)
+    on_dla = {i for region in regions for i in region}
+    dla = sum(busy.values(), Cost())
+    gpu = sum((c for i, c in enumerate(instance.gpu) if i not in on_dla), Cost())
+    moved = Cost()
     for handover in _handovers(instance, energy=False):
-        ends = [h >= 0 and on_dla[h] for h in (handover.maker, *handover.readers)]
-        if ends[0] and not all(ends[1:]):
+        made = handover.maker in on_dla
+        read = [r in on_dla for r in handover.readers]
+        if made and not all(read):
             moved += instance.cost.crossing(handover.nbytes, Device.GPU)
-        if not ends[0] and any(ends[1:]):
+        if not made and any(read):
             moved += instance.cost.crossing(handover.nbytes, Device.DLA)
-    dla += Cost(launch.seconds * regions, launch.joules * regions)
-    total = dla + gpu + moved
+    slowest = max((c.seconds for c in busy.values()), default=0.0)
     return Estimate(
         dla_ms=_round(1e3 * dla.seconds),
         gpu_ms=_round(1e3 * gpu.seconds),
         crossing_ms=_round(1e3 * moved.seconds),
-        millijoules=_round(1e3 * total.joules),
-        bottleneck_ms=_round(1e3 * max(dla.seconds, gpu.seconds + moved.seconds)),
+        millijoules=_round(1e3 * (dla + gpu + moved).joules),
+        bottleneck_ms=_round(1e3 * max(slowest, (gpu + moved).seconds)),
     )
 
 
@@ -249,21 +262,20 @@ def _alternatives(instance: Instance, wish: Wish) -> tuple[Alternative, ...]:
             choices[f"--objective {objective.value}"] = replace(wish, objective=objective)
     found = [_alternative(instance, o, solve(build_problem(instance, w), w.objective)) for o, w in choices.items()]
     everything = place(instance.model, instance.judgement, instance.target)
-    taken = {i for region in everything.regions for i in region}
-    there = tuple(i in taken for i in range(len(instance.graph.nodes)))
-    found.append(_described(instance, "TensorRT's default: all that the DLA takes", there, len(everything.regions)))
+    found.append(_described(instance, "TensorRT's default: all that the DLA takes", everything.regions))
     return tuple(found)
 
 
 def _alternative(instance: Instance, option: str, solution: Solution) -> Alternative:
-    return _described(instance, option, solution.on_dla, len(solution.regions))
+    return _described(instance, option, solution.regions, solution.cores)
 
 
-def _described(instance: Instance, option: str, on_dla: tuple[bool, ...], loadables: int) -> Alternative:
+def _described(
+    instance: Instance, option: str, regions: Sequence[Sequence[int]], cores: Sequence[int] = ()
+) -> Alternative:
     work = [macs(n) for n in instance.graph.nodes]
-    there = sum(w for w, on in zip(work, on_dla, strict=True) if on)
-    share = _round(there / sum(work)) if sum(work) else 0.0
-    return Alternative(option, loadables, share, estimate(instance, on_dla, loadables))
+    share = _round(sum(work[i] for r in regions for i in r) / sum(work)) if sum(work) else 0.0
+    return Alternative(option, len(regions), share, estimate(instance, regions, cores))
 
 
 def _plan(instance: Instance, wish: Wish, solution: Solution) -> Plan:
@@ -275,8 +287,8 @@ def _plan(instance: Instance, wish: Wish, solution: Solution) -> Plan:
     for i, node in enumerate(nodes):
         if i not in on_dla:
             gpu[label(node)] = solution.evicted.get(i) or _reason(instance.judgement, node)
-    predicted = estimate(instance, solution.on_dla, len(solution.regions))
-    alone = estimate(instance, [False] * len(nodes), 0)
+    predicted = estimate(instance, solution.regions, solution.cores)
+    alone = estimate(instance, ())
     return Plan(
         target=target.profile.name,
         precision=target.precision.value,

@@ -129,3 +129,21 @@ def test_no_point_of_the_frontier_beats_another() -> None:
 def test_an_unknown_module_is_named() -> None:
     with pytest.raises(UsageError, match="module"):
         made(machine=Machine("orin-x-99"))
+
+
+def test_a_core_that_the_module_lacks_is_named() -> None:
+    with pytest.raises(UsageError, match="core 2 does not exist"):
+        made(wish=Wish(cores=(0, 2)))
+
+
+def test_two_cores_share_the_work_and_the_busier_bounds_the_pipeline() -> None:
+    net = """<ir_version: 9, opset_import: ["": 17]> g (float[1,64,56,56] x) => (float[1,64,56,56] y)
+    <float[64,64,3,3] w, float[64,64,3,3] v> {
+        a = Conv<pads=[1,1,1,1]>(x, w) b = Erf(a) y = Conv<pads=[1,1,1,1]>(b, v)
+    }"""
+    found = made(net, precision="int8", wish=Wish(cores=(0, 1)))
+    assert {r.core for r in found.regions} == {0, 1}
+    assert found.predicted is not None
+    busiest = max(r.milliseconds for r in found.regions)
+    rest = found.predicted.gpu_ms + found.predicted.crossing_ms
+    assert found.predicted.bottleneck_ms == pytest.approx(max(busiest, rest), rel=1e-5)
