@@ -2,6 +2,7 @@
 
 What it does: AveragePool with a window above 8 or a stride above 16 -> AveragePools of at most 8 (where window and
     stride have a common factor, or there is one window only), else a depthwise Conv whose weights are all 1/(kh kw).
+    Pools come first although the Conv is one layer: they have no weights, no MACs, and keep the scale of the input.
 Law: the mean of the means of equal tiles is the mean; padded zeros are counted like other elements. Where the node
     does not count them, a Mul by kh kw / counted, one factor a window, takes them out again.
 Numerics: ROUNDING - the sum is taken in another order.

@@ -16,6 +16,7 @@ Example: Gather(x, [2, 1, 0], axis 1) -> Conv 1x1 with an anti-diagonal of ones
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -86,7 +87,7 @@ def _cheapest(
         options.append((Picks(rows, False, maker), "weights cut in the Conv before"))
     found = []
     for picks, name in options:
-        cost = choice.measure(context, lambda edit, picks=picks: _picked(edit, node, picks))
+        cost = choice.measure(context, partial(_picked, node=node, picks=picks))
         if cost is not None and maker is not None and picks.maker is None:
             cost += choice.of_node(maker.node, context)
         if cost is not None:

@@ -3,7 +3,8 @@
 What it does: a Reshape, Transpose, Reshape that reorders channels (with the Splits, Slices, Gathers and Concats along C
     that stand behind it) becomes a list of wires. A Conv takes its wires sorted, as a few Slices and a Concat or none
     at all, with the columns of its weights in the same order; operators that work channel by channel (activations,
-    depthwise Convs, BatchNormalization, pools) hand the order on; anything else gets its channels as they were.
+    depthwise Convs, BatchNormalization, pools) hand the order on; anything else gets its channels as they were. Slices
+    and a Concat, or a one-hot Conv for each: whichever costs less over the whole shuffle.
 Law: a convolution sums over its input channels, so their order is the order of its weights; moving channels computes
     nothing.
 Numerics: ROUNDING - the sums over the channels run in another order.
@@ -17,6 +18,7 @@ Example: Concat, shuffle by 2, Split, Conv on the second half -> Slices of the C
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -30,9 +32,11 @@ from dlarewrite.api import (
     Pass,
     Refusal,
     Tensor,
+    choice,
     elements,
     forms,
     macs,
+    spatial,
     view,
     wiring,
 )
@@ -99,9 +103,10 @@ class ChannelShuffle(Pass[Plan]):
         trace = _Trace(context)
         trace.enter(shuffle)
         trace.run()
-        most = self.max_slices if _by_slices(context, trace, shuffle.x) else 0
-        plan = Plan(tuple(trace.sources), tuple(trace.steps), tuple(trace.outputs), most)
-        return Match(tuple(trace.nodes), plan, f"{len(plan.steps)} readers take their channels in another order")
+        chosen = _cheapest(context, trace, shuffle.x, self.max_slices)
+        plan = Plan(tuple(trace.sources), tuple(trace.steps), tuple(trace.outputs), chosen.form)
+        text = f"{len(plan.steps)} readers take their channels in another order"
+        return Match(tuple(trace.nodes), plan, chosen.detail(text))
 
     def apply(self, match: Match[Plan], edit: Editor) -> None:
         plan = match.facts
@@ -193,17 +198,35 @@ class _Trace:
             self.steps.extend(Step(node, i, self.wires[id(node.inputs[i])], np.arange(len(plain))) for i in read)
 
 
-def _by_slices(context: Context, trace: _Trace, x: Tensor) -> bool:
-    """Whether Slices are the better means than one-hot Convs.
+def _cheapest(context: Context, trace: _Trace, x: Tensor, most: int) -> choice.Choice[int]:
+    """How many Slices may make a tensor, by what all of the shuffle costs: ``most``, or none and one-hot Convs.
 
-    Where the target doubts them (an INT8 build hops to FP16), only if the Convs would cost a tenth of the model.
+    Where the target doubts Slices (an INT8 build hops to FP16), they are taken only if the Convs would cost a tenth of
+    the model.
     """
-    if forms.takes_slices(context, x):
-        return True
-    if not forms.takes_slices(context, x, doubtful=True):
-        return False
     picked = sum(len(step.wires) for step in trace.steps if len(step.wires.pick(step.order).runs()) > 1)
-    return picked * elements(x) * 10 > sum(map(macs, context.model.nodes))
+    dear = picked * elements(x) * 10 > sum(map(macs, context.model.nodes))
+    if dear and not forms.takes_slices(context, x) and forms.takes_slices(context, x, doubtful=True):
+        return choice.Choice(most, "Slices", choice.Cost(), "")
+    found = []
+    for count, name in ((most, "Slices and Concats"), (0, "one-hot 1x1 Convs")):
+        cost = choice.measure(context, partial(_moved, trace=trace, most=count))
+        found.extend([choice.Candidate(count, name, cost)] if cost is not None else [])
+    return choice.choose(context, found) if found else choice.Choice(0, "", choice.Cost(), "")
+
+
+def _moved(edit: Editor, trace: _Trace, most: int) -> None:
+    """Only what brings the channels into order, on stand-ins for tensors that a step makes."""
+    sources: dict[int, Tensor | None] = dict(enumerate(trace.sources))
+    for step in trace.steps:
+        if step.made is not None:
+            made = step.node.outputs[0]
+            sources[step.made] = spatial.like(made, view.shape(made) or ())
+    maker = wiring.Maker(edit, sources, most)
+    for step in trace.steps:
+        maker.tensor(step.wires.pick(step.order))
+    for _, wires in trace.outputs:
+        maker.tensor(wires)
 
 
 def _columns(node: Node) -> int:

@@ -1,7 +1,8 @@
 """Grouped convolutions whose groups a format or precision does not take get fewer, wider groups.
 
 What it does: as many neighbouring groups as needed become one, with zeros between their weights; all of them, where
-    nothing less will do, which makes a dense convolution.
+    nothing less will do, which makes a dense convolution. Merging multiplies MACs and weights and saves no layer, so
+    the fewest merged are the cheapest; the report says what the next would cost.
 Law: a convolution with groups is one whose weights are zero between the groups.
 Numerics: ROUNDING - zeros are added to each sum, and a wider sum may run in another order.
 Scales: the result keeps its scale; weights keep theirs per output channel.
@@ -19,7 +20,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from dlarewrite.api import Constant, Context, Editor, Match, Node, Numerics, Pass, Refusal, convolve, view
+from dlarewrite.api import Constant, Context, Editor, Match, Node, Numerics, Pass, Refusal, choice, convolve, macs, view
 
 Plan = tuple[convolve.Convolution, int]
 
@@ -41,10 +42,16 @@ class ConvGroupsDense(Pass[Plan]):
         conv = convolve.read(node)
         if conv is None:
             return Refusal("its weights are computed at run time, or its shapes are not static", (node,))
-        for merged in range(2, group + 1):
-            if group % merged == 0 and _takes(context, conv, merged):
-                return Match((node,), (conv, merged), f"{group} groups -> {group // merged}")
-        return Refusal(f"no way to merge its {group} groups makes a convolution that the target takes", (node,))
+        own, found = choice.of_node(node, context), []
+        for merged in (m for m in range(2, group + 1) if group % m == 0):
+            if _takes(context, conv, merged):
+                wide = choice.Cost(macs(node) * merged, own.moved, own.weights * merged, 1)
+                name = f"{group // merged} group" + ("s" if group > merged else "")
+                found.append(choice.Candidate(merged, name, wide))
+        if not found:
+            return Refusal(f"no way to merge its {group} groups makes a convolution that the target takes", (node,))
+        chosen = choice.choose(context, found, (node,))
+        return Match((node,), (conv, chosen.form), f"{group} groups -> {chosen.sentence or chosen.name}")
 
     def apply(self, match: Match[Plan], edit: Editor) -> None:
         conv, merged = match.facts

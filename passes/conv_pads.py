@@ -1,7 +1,8 @@
 """Convolution pads that the DLA does not take are made by convolutions of their own.
 
 What it does: what exceeds 31, or reaches the undilated kernel's size, is taken out of the pads and made before the Conv
-    by one-hot depthwise Convs (kernel a + b + 1 and pads a + b on both sides for a zeros before and b after).
+    by one-hot depthwise Convs (kernel a + b + 1 and pads a + b on both sides for a zeros before and b after): one over
+    both axes up to 7, which is a layer less, else one for each, which is fewer MACs.
 Law: padding with zeros and convolving is one operation or two.
 Numerics: EXACT - the padded input holds the same elements and zeros; the Conv is the same.
 Scales: the padded input inherits the scale of the input.

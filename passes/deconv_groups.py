@@ -1,13 +1,14 @@
 """ConvTranspose with groups becomes one without.
 
-What it does: the cheapest in MACs of three forms that the target takes. Dense: one ConvTranspose whose kernel holds
+What it does: the cheapest of three forms that the target takes (MACs, elements moved, layers; the report says which
+    against what). Dense: one ConvTranspose whose kernel holds
     zeros between the groups. Split: x sliced by channels into 2 to 8 parts, a dense ConvTranspose each, Concat.
     Spread: stride - 1 zeros behind each element of x (nearest Resize, then a 0/1 map), and a grouped Conv with the
     turned kernel. Pads and output_padding become a crop on the way (the spread form needs none).
 Law: dense and split add products with zero; MACs are multiplied by groups / parts. Spread is the definition of the
     operator, y[o] = sum_u z[o - (k - 1 - b) + u] w[k - 1 - u] with z[stride i] = x[i] and 0 elsewhere; a Conv may
-    have groups on the DLA; MACs are multiplied by the strides, so it wins from more groups per part than that
-    (depthwise).
+    have groups on the DLA; MACs are multiplied by the strides, so it wins for many groups (depthwise); dense is one
+    layer and wins for small ones.
 Numerics: ROUNDING - the spread form sums in another order.
 Scales: parts and zeros inherit the scale of x, uncropped outputs that of the node's output.
 Fires: on a ConvTranspose of two spatial axes with more than one group and dilation 1.
@@ -36,9 +37,9 @@ class DeconvGroups(Pass[deconv.Plan]):
         found = deconv.read(node)
         if found is None or isinstance(found, str):
             return None
-        if found.group == 1 or found.dilations != (1, 1):
+        if found.group == 1 or found.dilations != (1, 1) or context.is_native(node):
             return None
-        plan = deconv.plan(context, node.inputs[0], found.widened())
+        plan = deconv.plan(context, node.inputs[0], found.widened(), (node,))
         return Refusal(plan, (node,)) if isinstance(plan, str) else Match((node,), plan, plan.detail)
 
     def apply(self, match: Match[deconv.Plan], edit: Editor) -> None:

@@ -38,12 +38,15 @@ class DeconvPads(Pass[deconv.Plan]):
             return None
         if isinstance(found, str):
             return Refusal(found, (node,))
+        if context.is_native(node):
+            return None
         if found.group > 1 or found.dilations != (1, 1) or not any((*found.begin, *found.end)):
             return None
-        plan = deconv.plan(context, node.inputs[0], found.widened())
+        plan = deconv.plan(context, node.inputs[0], found.widened(), (node,))
         if isinstance(plan, str):
             return Refusal(plan, (node,))
-        return Match((node,), plan, f"crop {_sides(found.begin)} and {_sides(found.end)}")
+        why = f": {plan.why}" if plan.why else ""
+        return Match((node,), plan, f"crop {_sides(found.begin)} and {_sides(found.end)}{why}")
 
     def apply(self, match: Match[deconv.Plan], edit: Editor) -> None:
         node = match.nodes[0]

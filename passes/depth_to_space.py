@@ -1,7 +1,7 @@
 """DepthToSpace becomes a ConvTranspose whose kernel is its stride.
 
 What it does: DepthToSpace(b) in either mode -> ConvTranspose with kernel = stride = b and one-hot weights. A 1x1 Conv
-    that is all that makes or reads the tensor is taken into those weights where this needs fewer MACs.
+    that is all that makes or reads the tensor is taken into those weights where this costs less.
 Law: with kernel = stride every output belongs to one input position, and weight [channel, c, row, column] is 1 where
     the channel is (c, row, column) in CRD or (row, column, c) in DCR. Before a 1x1 Conv W the weights are W[o, c] in
     its place; behind one they are W[(c, row, column), i], if the bias does not depend on row and column, which a
@@ -23,7 +23,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, deconv, macs, spatial, view
+from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, choice, deconv, spatial, view
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,14 @@ class DepthToSpace(Pass[Layout]):
         ]
         if not legal:
             return Refusal(f"the target refuses a ConvTranspose with kernel and stride {block}", (node,))
-        nodes, layout = min(legal, key=lambda option: _work(option[1]) - sum(macs(n) for n in option[0]))
-        return Match(nodes, layout, f"block {block}" + (f" with {view.label(nodes[1])}" if len(nodes) > 1 else ""))
+        beside = {id(n): choice.of_node(n, context) for nodes, _ in legal for n in nodes[1:]}
+        found = []
+        for nodes, layout in legal:
+            name = f"block {block}" + (f" with {view.label(nodes[1])}" if len(nodes) > 1 else " alone")
+            stay = (cost for key, cost in beside.items() if key not in {id(n) for n in nodes})
+            found.append(choice.Candidate((nodes, layout), name, sum(stay, _cost(layout))))
+        chosen = choice.choose(context, found, {id(n): n for nodes, _ in legal for n in nodes}.values())
+        return Match(*chosen.form, chosen.sentence or chosen.name)
 
     def apply(self, match: Match[Layout], edit: Editor) -> None:
         layout = match.facts
@@ -74,9 +80,12 @@ class DepthToSpace(Pass[Layout]):
         edit.replace_uses(layout.output, made)
 
 
-def _work(layout: Layout) -> int:
-    dims = view.shape(layout.x) or ()
-    return math.prod(dims) * math.prod(layout.weights.shape[1:])
+def _cost(layout: Layout) -> choice.Cost:
+    """Of the ConvTranspose: each element of its input meets one kernel per map."""
+    read, taps = math.prod(view.shape(layout.x) or ()), math.prod(layout.weights.shape[1:])
+    written = read // layout.weights.shape[0] * taps
+    stored = layout.weights.size + (0 if layout.bias is None else layout.bias.size)
+    return choice.Cost(read * taps, read + written, stored, 1)
 
 
 def _pointwise(node: Node | None) -> spatial.Values | None:

@@ -6,7 +6,7 @@ Law: e^-r - 1 = -2 t/(1 + t) for t = tanh(r/2); q(t) is 1/(1 + t) over [0, 1], f
 Numerics: LOSSY - another function.
 Scales: the Tanh's output has the range [0, 1], t q(t) [0, 1/2]; the sum takes the scale of the old output.
 Fires: only where lossy rewrites are allowed, on float tensors of any rank; it stands before elu, whose form is exact
-    and needs a Div of two activations.
+    and takes a Div or more operations.
 Refuses: nothing.
 Source: ONNX Elu, Selu, Celu; ACT-OTHER, EW-DIV; minimax fit by Lawson's iteration.
 Example: Elu(x) -> Add(Relu(x), Mul(Mul(t, q(t)), -2)), t = Tanh(Relu(Mul(x, -0.5)))

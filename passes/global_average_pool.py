@@ -1,6 +1,8 @@
 """Means over H and W become AveragePools that tile the map exactly.
 
-What it does: GlobalAveragePool and ReduceMean over H, W or both (C too) -> AveragePools with kernel = stride <= 8.
+What it does: GlobalAveragePool and ReduceMean over H, W or both (C too) -> AveragePools with kernel = stride <= 8. A
+    depthwise Conv of the map's size would be one layer, but has weights as large as the map and a MAC for each element,
+    and in INT8 a scale of its own: pools are taken always.
 Law: the mean of the means of equal tiles is the mean. A size with a prime factor above 7 is padded with zeros to the
     next size that has tiles, and the count of the zeros is taken out by a Mul.
 Numerics: ROUNDING - the sum is taken in another order.

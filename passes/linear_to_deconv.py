@@ -11,7 +11,8 @@ Law: let u[i] = x[i div s]. At offset r of a block, half_pixel interpolation giv
     is x[0]; the zero-padded filter gives x[0] times the share of weights inside. The map is 1 over that share, the
     product of both axes', and 1 elsewhere. The matrix of the result is compared with the node's before any change.
     Cost for each output element: 2 (s + 1) MACs and one map; a ConvTranspose with kernel 2s and stride s would take 4
-    C MACs without groups, a crop, and the same map: more from (s + 1) / 2 channels on, next to nothing below.
+    C MACs without groups, a crop, and the same map: more from (s + 1) / 2 channels on, next to nothing below. Where an
+    axis has several legal forms, the one that costs least is taken.
 Numerics: ROUNDING - weights are folded and summed in another order.
 Scales: all new tensors hold averages of x and inherit its scale; near the border some are smaller before the map.
 Fires: on a Resize of [N, C, H, W] with whole ratios whose matrices are linear half_pixel or nearest ones.
@@ -24,11 +25,25 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 
-from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, forms, sampling, spatial
+from dlarewrite.api import (
+    Context,
+    Editor,
+    Match,
+    Node,
+    Numerics,
+    Pass,
+    Refusal,
+    Tensor,
+    choice,
+    forms,
+    sampling,
+    spatial,
+)
 
 _NATIVE = 4
 
@@ -56,6 +71,8 @@ class LinearToDeconv(Pass[tuple[Line, Line]]):
             return None
         if all(sampling.nearest_factor(axis, matrix) for axis, matrix in plane.axes):
             return None
+        if context.is_native(node):
+            return None
         x, lines = node.inputs[0], []
         for place, (axis, matrix) in enumerate(plane.axes):
             if sampling.linear_factor(axis, matrix) is None and sampling.nearest_factor(axis, matrix) is None:
@@ -66,14 +83,16 @@ class LinearToDeconv(Pass[tuple[Line, Line]]):
                 reason = f"{name} x {axis.ratio} is no product of native factors, and its filter is larger than 32"
                 return Refusal(reason, (node,))
             lines.append(line)
-        words = " and ".join(_words(line) for line in lines)
-        return Match((node,), (lines[0], lines[1]), words)
+        words = " and ".join(line.sentence or line.name for line in lines)
+        return Match((node,), (lines[0].form, lines[1].form), words)
 
     def apply(self, match: Match[tuple[Line, Line]], edit: Editor) -> None:
         node, lines = match.nodes[0], match.facts
         x = node.inputs[0]
         if not any(line.kernel for line in lines) and lines[0].mode == lines[1].mode:
-            for factors in itertools.zip_longest(lines[0].factors, lines[1].factors, fillvalue=1):
+            # The stage that one axis lacks is the first, where the tensor is smallest.
+            stages = itertools.zip_longest(lines[0].factors[::-1], lines[1].factors[::-1], fillvalue=1)
+            for factors in reversed(list(stages)):
                 x = spatial.resize(edit, x, factors, lines[0].mode)
             edit.replace_uses(node.outputs[0], x)
             return
@@ -86,7 +105,7 @@ class LinearToDeconv(Pass[tuple[Line, Line]]):
         edit.replace_uses(node.outputs[0], x)
 
 
-def _line(context: Context, x: Tensor, plane: sampling.Plane, place: int) -> Line | None:
+def _line(context: Context, x: Tensor, plane: sampling.Plane, place: int) -> choice.Choice[Line] | None:
     """The cheapest way to enlarge H (place 0) or W (place 1), checked against the axis's matrix; None for none."""
     axis, matrix = plane.axes[place]
     ratio = axis.ratio or 1
@@ -96,12 +115,14 @@ def _line(context: Context, x: Tensor, plane: sampling.Plane, place: int) -> Lin
     if repeats is not None:
         options.append(Line(repeats, "nearest"))
     options.append(Line(_linear_chain(ratio), "linear"))
-    if repeats is not None and 1 < ratio < forms.LARGEST_SCALE:
+    if repeats is not None and axis.size > 1 and 1 < ratio < forms.LARGEST_SCALE:
         options.append(Line(repeats, "nearest", _box(ratio)))
+    found = []
     for line in options:
         if np.allclose(_matrix(line, axis.size), matrix, rtol=0, atol=1e-6) and _legal(context, before, place, line):
-            return line
-    return None
+            cost = choice.measure(context, partial(_enlarge_whole, x=before, place=place, line=line))
+            found.extend([choice.Candidate(line, _words(line), cost)] if cost is not None else [])
+    return choice.choose(context, found) if found else None
 
 
 def _linear_chain(ratio: int) -> tuple[int, ...]:
@@ -162,6 +183,12 @@ def _enlarge(edit: Editor, x: Tensor, place: int, line: Line) -> Tensor:
     reach = _pair(place, len(line.kernel) // 2, 0)
     kernel = np.asarray(line.kernel).reshape(_pair(place, len(line.kernel)))
     return forms.depthwise(edit, x, kernel, pads=(*reach, *reach))
+
+
+def _enlarge_whole(edit: Editor, x: Tensor, place: int, line: Line) -> Tensor:
+    """With a border map of its own, for its cost."""
+    x = _enlarge(edit, x, place, line)
+    return spatial.times_map(edit, x, np.ones([int(d) for d in x.shape[2:]])) if line.kernel else x
 
 
 def _words(line: Line) -> str:

@@ -7,7 +7,7 @@ Law: tanh(ln(1 + e^x)) = p (1 + s p/(1 + s^2)); k(s) is 1/(1 + s^2) over [0, 1],
 Numerics: LOSSY - another function.
 Scales: Sigmoid outputs have the fixed scale 1/127 (Q-SIGMOID), the last tensor that of the old output.
 Fires: only where lossy rewrites are allowed, on float tensors of any rank; it stands before swish-mish, whose form is
-    exact and needs a Div of two activations.
+    exact and takes a Div or more operations.
 Refuses: a Softplus that others read besides the Tanh.
 Source: ONNX Mish, Softplus, Tanh; ACT-OTHER, EW-DIV; minimax fit by Lawson's iteration.
 Example: Mish(x) -> Mul(Mul(x, p), Add(Mul(Mul(p, s), k(s)), 1))

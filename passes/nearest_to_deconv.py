@@ -3,7 +3,8 @@
 What it does: nearest x s -> ConvTranspose with kernel = stride = s and weights 1 from each channel to itself.
 Law: with kernel = stride every output belongs to one input: y[c, s i + a] = sum_k x[k, i] [k = c]. The DLA has no
     groups in ConvTranspose, so the form costs C MACs for each output element, and a nearest Resize costs none. It
-    therefore fires only where the target refuses the Resize, or where `prefer` asks for it.
+    moves the same elements: it can never win a choice, so this fires only where the target refuses the Resize
+    (resize-mode, before, says what was chosen against what), or where `prefer` asks for it.
 Numerics: EXACT - a one-hot product adds zeros.
 Scales: none are new.
 Fires: on a Resize or Upsample of [N, C, H, W] that repeats whole elements (by its matrices), factors up to 32.

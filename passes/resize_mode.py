@@ -4,7 +4,8 @@ What it does: Resize or Upsample -> nearest (asymmetric, floor) or linear (half_
     one for each axis, where H and W are equal to different ones.
 Law: for given sizes a Resize is one constant matrix per axis; two modes with equal matrices are the same function. So
     half_pixel / round_prefer_* nearest is asymmetric / floor for whole ratios, pytorch_half_pixel is half_pixel for
-    outputs larger than 1, and anything that enlarges a single row or column repeats it.
+    outputs larger than 1, and anything that enlarges a single row or column repeats it. Of several legal forms the
+    cheapest is taken; a nearest one is also weighed against the ConvTranspose of nearest-to-deconv.
 Numerics: EXACT - the same elements with the same weights.
 Scales: a tensor between two Resizes inherits the scale of x.
 Fires: on a Resize or Upsample of [N, C, H, W] with whole ratios up to 32 (nearest) or 4 (linear) and equal matrices.
@@ -15,12 +16,27 @@ Example: Resize(x[1,8,1,1], sizes [1,8,16,16]; linear, align_corners) -> Resize(
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 
-from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, sampling, spatial
+from dlarewrite.api import (
+    Context,
+    Editor,
+    Match,
+    Node,
+    Numerics,
+    Pass,
+    Refusal,
+    Tensor,
+    choice,
+    deconv,
+    sampling,
+    spatial,
+)
 
 
 @dataclass(frozen=True)
@@ -45,20 +61,47 @@ class ResizeMode(Pass[tuple[Step, ...]]):
             return Refusal(plane, (node,))
         if plane is None or (plane.height.size, plane.width.size) == (plane.height.out, plane.width.out):
             return None
-        steps = _steps(node.inputs[0], plane, context)
-        if steps is not None:
-            return Match((node,), steps, " then ".join(f"{s.mode} {s.factors[0]} x {s.factors[1]}" for s in steps))
-        return _near_miss(node, plane)
+        if context.is_native(node):
+            return None
+        chosen = _cheapest(node.inputs[0], plane, context)
+        if chosen is None:
+            return _near_miss(node, plane)
+        return Match((node,), chosen.form, chosen.sentence or chosen.name)
 
     def apply(self, match: Match[tuple[Step, ...]], edit: Editor) -> None:
         node = match.nodes[0]
-        x = node.inputs[0]
-        for step in match.facts:
-            x = spatial.resize(edit, x, step.factors, step.mode)
-        edit.replace_uses(node.outputs[0], x)
+        edit.replace_uses(node.outputs[0], _resized(edit, node.inputs[0], match.facts))
 
 
-def _steps(x: Tensor, plane: sampling.Plane, context: Context) -> tuple[Step, ...] | None:
+def _resized(edit: Editor, x: Tensor, steps: tuple[Step, ...]) -> Tensor:
+    for step in steps:
+        x = spatial.resize(edit, x, step.factors, step.mode)
+    return x
+
+
+def _cheapest(x: Tensor, plane: sampling.Plane, context: Context) -> choice.Choice[tuple[Step, ...]] | None:
+    """Of the forms in Resizes; a ConvTranspose as well has MACs besides, and is there to be compared only."""
+    found: list[choice.Candidate[tuple[Step, ...]]] = []
+    for steps in _options(plane):
+        name = " then ".join(f"{s.mode} {s.factors[0]} x {s.factors[1]}" for s in steps)
+        legal = all(spatial.takes_resize(context, x, step.factors, step.mode) for step in steps)
+        cost = choice.measure(context, partial(_resized, x=x, steps=steps)) if legal else None
+        if cost is not None:
+            found.append(choice.Candidate(steps, name, cost))
+    if not found:
+        return None
+    first, factors = found[0], found[0].form[0].factors
+    if len(first.form) == 1 and first.form[0].mode == "nearest":
+        channels = int(x.shape[1])
+        if deconv.takes(context, x, channels, factors, factors):
+            weights = channels * channels * math.prod(factors)
+            work = math.prod(int(d) for d in x.shape) * channels * math.prod(factors)
+            rival = choice.Cost(work, first.cost.moved, weights, 1)
+            found.append(choice.Candidate(first.form, "ConvTranspose", rival))
+    return choice.choose(context, found)
+
+
+def _options(plane: sampling.Plane) -> list[tuple[Step, ...]]:
     nearest = [sampling.nearest_factor(axis, matrix) for axis, matrix in plane.axes]
     linear = [_linear_factor(plane, axis, matrix) for axis, matrix in plane.axes]
     options: list[tuple[Step, ...]] = []
@@ -70,10 +113,7 @@ def _steps(x: Tensor, plane: sampling.Plane, context: Context) -> tuple[Step, ..
     if rows and columns and not all(nearest):
         first = Step((rows, 1), "nearest" if nearest[0] else "linear")
         options.append((first, Step((1, columns), "nearest" if nearest[1] else "linear")))
-    for steps in options:
-        if all(spatial.takes_resize(context, x, step.factors, step.mode) for step in steps):
-            return steps
-    return None
+    return options
 
 
 def _linear_factor(plane: sampling.Plane, axis: sampling.Axis, matrix: sampling.Matrix) -> int | None:

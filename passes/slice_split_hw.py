@@ -1,9 +1,9 @@
 """Choices of rows and columns become Slices, strided convolutions, or one-hot convolutions that crop.
 
 What it does: Gather with constant indices along H or W is a Slice where they are one run, a strided one-hot depthwise
-    Conv where they are evenly spaced. Slice and Split along H and W are one-hot depthwise Convs where that costs less or
-    the target has no Slice for them (INT8 builds, TensorRT 8.2): a kernel longer by what it cuts, its one behind what
-    goes at the front. A Slice multiplies nothing, so it wins wherever it is legal.
+    Conv where they are evenly spaced. Slice and Split along H and W are one-hot depthwise Convs where the target has no
+    Slice for them (INT8 builds, TensorRT 8.2): a kernel longer by what it cuts, its one behind what goes at the front.
+    A Slice multiplies nothing, so it wins wherever it is legal; the report says what the Convs would have cost.
 Law: the choice of elements start, start + step, ... of an axis is a convolution with one tap.
 Numerics: EXACT - an element times one.
 Scales: each choice inherits the scale of the tensor that it is taken from.
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -66,7 +67,7 @@ class SliceSplitHw(Pass[Plan]):
 def _cheapest(node: Node, axis: int, rows: tuple[range, ...], context: Context) -> choice.Choice[Plan]:
     found = []
     for plan, name in ((Plan(axis, rows, True), "Slices"), (Plan(axis, rows, False), "one-hot Convs")):
-        cost = choice.measure(context, lambda edit, plan=plan: _pieces(edit, node, plan))
+        cost = choice.measure(context, partial(_pieces, node=node, plan=plan))
         if cost is not None:
             found.append(choice.Candidate(plan, name, cost))
     return choice.choose(context, found)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -84,7 +85,7 @@ def _cheapest(x: Tensor, plan: Plan, context: Context) -> choice.Choice[Plan]:
         options.append((replace(plan, reach=1), "a Slice before"))
     found = []
     for option, name in options:
-        cost = choice.measure(context, lambda edit, option=option: _strided(edit, x, option))
+        cost = choice.measure(context, partial(_strided, x=x, plan=option))
         if cost is not None:
             found.append(choice.Candidate(option, name, cost))
     return choice.choose(context, found)

@@ -35,6 +35,14 @@ class Settings:
     left: frozenset[str] = frozenset()
 
 
+@dataclass
+class Budget:
+    """What rewrites may still add: MACs and bytes of weights."""
+
+    macs: int
+    bytes: int
+
+
 class Context:
     """Shared by all passes of one run; verdicts are cached and dropped when the Editor reports a change nearby."""
 
@@ -46,6 +54,8 @@ class Context:
         self._verdicts: dict[int, tuple[gs.Node, NodeVerdict]] = {}
         self.memo: dict[Any, Any] = {}
         """What passes worked out about the graph as it stands; the driver empties it when a rewrite stays."""
+        self.budget: Budget | None = None
+        """What is left of the growth budget while a legalising pass runs; None: nobody counts."""
 
     @property
     def opset(self) -> int:

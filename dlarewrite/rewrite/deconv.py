@@ -8,7 +8,9 @@ becomes zeros in the kernel, rows of pure bias become zeros at an end of the ker
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ import onnx_graphsurgeon as gs
 from dlarewrite.ir import view
 from dlarewrite.ir.editor import Editor
 from dlarewrite.rewrite import emit, spatial
+from dlarewrite.rewrite.choice import Candidate, Cost, choose, measure
 from dlarewrite.rewrite.context import Context
 from dlarewrite.rewrite.spatial import Pair, Values
 
@@ -197,50 +200,68 @@ def turned_conv(edit: Editor, x: gs.Tensor, conv: Turned, bias: gs.Tensor | None
 
 @dataclass(frozen=True)
 class Plan:
-    """How a ConvTranspose is written: ``form`` "dense", "split" or "spread", in ``parts``; and how it is cropped."""
+    """How a ConvTranspose is written: ``form`` "dense", "split" or "spread", in ``parts``; and how it is cropped.
+
+    ``why`` says what it costs and what the other forms would.
+    """
 
     deconv: Deconv
     form: str
     parts: int
     crop: str
-    macs: int
+    why: str = ""
 
     @property
-    def detail(self) -> str:
+    def name(self) -> str:
         height, width = self.deconv.kernel
         many = f" in {self.parts} parts" if self.parts > 1 else ""
         return f"{self.form} {height}x{width}{many}"
 
+    @property
+    def detail(self) -> str:
+        return self.why or self.name
 
-def plan(context: Context, x: gs.Tensor, deconv: Deconv) -> Plan | str:
-    """The form with the fewest MACs that the target takes for an undilated, widened ``deconv``; or why there is none.
+
+def plan(context: Context, x: gs.Tensor, deconv: Deconv, replaced: Sequence[gs.Node] = ()) -> Plan | str:
+    """The cheapest form that the target takes for an undilated, widened ``deconv``; or why there is none.
 
     dense: one ConvTranspose whose kernel has zeros between groups, MACs x groups. split: channels sliced into at most
     8 parts, a dense ConvTranspose each, Concat. spread: zeros put behind the inputs by a nearest Resize and a map,
-    then a grouped Conv with the turned kernel; MACs x strides, no crop.
+    then a grouped Conv with the turned kernel; MACs x strides, no crop. ``replaced`` is as in :func:`choose`.
     """
     dims = view.shape(x)
     if dims is None or len(dims) != 4:
         return "its input's shape is not static"
     size, group = (dims[2], dims[3]), deconv.group
-    full = deconv.full(size)
-    crop = spatial.crop_form(context, spatial.like(x, (dims[0], deconv.maps, *full)), deconv.begin, deconv.end)
-    slices = spatial.crop_form(context, x, (1, 0), (0, 0)) == "slice"
-    work = math.prod(dims) * math.prod(deconv.weights.shape[1:])
-    plans: list[Plan] = []
+    full = spatial.like(x, (dims[0], deconv.maps, *deconv.full(size)))
+    crop = spatial.crop_choice(context, full, deconv.begin, deconv.end)
+    slices = group > 1 and spatial.crop_form(context, x, (1, 0), (0, 0)) == "slice"
+    found: list[Candidate[Plan]] = []
     for parts in (p for p in range(1, min(group, 8) + 1) if group % p == 0):
         part = spatial.like(x, (dims[0], dims[1] // parts, *size))
-        fits = crop is not None and (parts == 1 or slices)
-        if fits and takes(context, part, deconv.maps // parts, deconv.kernel, deconv.strides):
-            form = "dense" if parts == 1 else "split"
-            plans.append(Plan(deconv, form, parts, crop or "", work * group // parts))
+        fits = parts == 1 or slices
+        if crop and fits and takes(context, part, deconv.maps // parts, deconv.kernel, deconv.strides):
+            made = Plan(deconv, "dense" if parts == 1 else "split", parts, crop.form)
+            found.append(Candidate(made, made.name, _dense_cost(dims, deconv, parts) + crop.cost))
     spreads = group > 1 and spatial.takes_resize(context, x, deconv.strides, "nearest")
     if spreads and takes_turned(context, x, turned(deconv), deconv.strides):
-        plans.append(Plan(deconv, "spread", 1, "", work * math.prod(deconv.strides)))
-    if not plans:
+        made = Plan(deconv, "spread", 1, "")
+        cost = measure(context, partial(emit_plan, x=x, chosen=made))
+        found.extend([Candidate(made, made.name, cost)] if cost is not None else [])
+    if not found:
         sizes = f"{deconv.kernel[0]} x {deconv.kernel[1]} kernel, stride {deconv.strides[0]} x {deconv.strides[1]}"
         return f"the target does not take it without pads, groups and dilation either ({sizes})"
-    return min(plans, key=lambda p: (p.macs, p.parts))
+    best = choose(context, found, replaced)
+    return replace(best.form, why=best.sentence or (crop.sentence if crop else ""))
+
+
+def _dense_cost(dims: tuple[int, ...], deconv: Deconv, parts: int) -> Cost:
+    """Of the ConvTransposes in ``parts``, their Slices and their Concat, without the crop."""
+    read, written = math.prod(dims), dims[0] * deconv.maps * math.prod(deconv.full((dims[2], dims[3])))
+    work = read * math.prod(deconv.weights.shape[1:]) * deconv.group // parts
+    weights = deconv.weights.size * deconv.group // parts + (deconv.maps if deconv.bias is not None else 0)
+    cost = Cost(work, read + written, weights, parts)
+    return cost if parts == 1 else cost + Cost(0, 2 * read + 2 * written, 0, parts + 1)
 
 
 def emit_plan(edit: Editor, x: gs.Tensor, chosen: Plan) -> gs.Tensor:

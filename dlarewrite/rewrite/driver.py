@@ -18,20 +18,12 @@ from dlarewrite.analysis.cost import macs, weight_bytes
 from dlarewrite.errors import DlarewriteError, EditError, PassError
 from dlarewrite.ir.editor import Editor, Group
 from dlarewrite.ir.view import is_op, label
-from dlarewrite.rewrite.context import Context
+from dlarewrite.rewrite.context import Budget, Context
 from dlarewrite.rewrite.pass_ import AnyPass, GraphPass, Match, Pass, Phase, Refusal
 from dlarewrite.target import Verdict
 
 _WEIGHT = {Verdict.GPU: 2, Verdict.UNKNOWN: 2, Verdict.UNCERTAIN: 1}
 _ROUNDS_PER_NODE = 20
-
-
-@dataclass
-class Budget:
-    """What rewrites may still add: MACs and bytes of weights."""
-
-    macs: int
-    bytes: int
 
 
 @dataclass
@@ -77,6 +69,7 @@ def _run_graph_pass(pass_: GraphPass, context: Context, edit: Editor) -> Outcome
 
 def _run_rewrites(pass_: Pass[Any], context: Context, edit: Editor, budget: Budget) -> Outcome:
     outcome = Outcome(pass_)
+    context.budget = budget if pass_.phase is Phase.LEGALISE else None
     refused: dict[int, Refusal] = {}
     queue = deque(context.model.standard(*pass_.anchors))
     waiting = {id(n) for n in queue}

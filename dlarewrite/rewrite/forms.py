@@ -58,7 +58,7 @@ def depthwise(
 
 
 def scale_factors(scale: int) -> tuple[int, ...] | None:
-    """The fewest integer scales of at most 32 whose product is ``scale``, largest first.
+    """The fewest integer scales of at most 32 whose product is ``scale``, smallest first: so the tensors between are.
 
     None where a prime is larger.
     """
@@ -68,7 +68,7 @@ def scale_factors(scale: int) -> tuple[int, ...] | None:
         if scale % factor == 0:
             rest = scale_factors(scale // factor)
             if rest is not None:
-                return tuple(sorted((factor, *rest), reverse=True))
+                return tuple(sorted((factor, *rest)))
     return None
 
 
@@ -78,15 +78,16 @@ def repeat_pixels(edit: Editor, x: gs.Tensor, height: int, width: int) -> gs.Ten
     if tall is None or wide is None:
         raise EditError(f"no integer scales of at most {LARGEST_SCALE} make {height} x {width}")
     stages = max(len(tall), len(wide))
-    for tall_by, wide_by in zip(tall + (1,) * (stages - len(tall)), wide + (1,) * (stages - len(wide)), strict=True):
+    for tall_by, wide_by in zip((1,) * (stages - len(tall)) + tall, (1,) * (stages - len(wide)) + wide, strict=True):
         x = emit.resize(edit, x, [1, 1, tall_by, wide_by], dict(NEAREST))
     return x
 
 
-def fill_plane(edit: Editor, x: gs.Tensor, height: int, width: int) -> gs.Tensor:
+def fill_plane(edit: Editor, x: gs.Tensor, height: int, width: int, *, slices: bool = True) -> gs.Tensor:
     """An NCHW tensor of which H or W is 1 repeated to ``height`` x ``width``.
 
-    A size with a prime factor above 32 is overshot by the next that has none, and cut by a Slice.
+    A size with a prime factor above 32 is overshot by the next that has none, and cut by a Slice; without ``slices``,
+    by one-hot Convs.
     """
     _, _, rows, columns = _form(x)
     target = [height if rows == 1 else 1, width if columns == 1 else 1]
@@ -94,6 +95,10 @@ def fill_plane(edit: Editor, x: gs.Tensor, height: int, width: int) -> gs.Tensor
     x = repeat_pixels(edit, x, *scales)
     cuts = [(axis, n) for axis, n, scale in zip((2, 3), target, scales, strict=True) if scale != n]
     if not cuts:
+        return x
+    if not slices:
+        for where, size in cuts:
+            x = crop(edit, x, where, 0, size)
         return x
     return emit.slice_(edit, x, [0] * len(cuts), [n for _, n in cuts], [axis for axis, _ in cuts])
 

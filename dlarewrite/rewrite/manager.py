@@ -13,8 +13,8 @@ from dlarewrite.ir.copying import duplicate
 from dlarewrite.ir.editor import Change, Editor
 from dlarewrite.ir.view import label
 from dlarewrite.numerics import Numerics
-from dlarewrite.rewrite.context import Context, Settings
-from dlarewrite.rewrite.driver import Budget, LimitReached, Outcome, run_pass
+from dlarewrite.rewrite.context import Budget, Context, Settings
+from dlarewrite.rewrite.driver import LimitReached, Outcome, run_pass
 from dlarewrite.rewrite.instruments import Instrument
 from dlarewrite.rewrite.pass_ import AnyPass, Phase, Refusal
 from dlarewrite.rewrite.spec import Fixpoint

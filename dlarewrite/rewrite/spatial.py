@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ import onnx_graphsurgeon as gs
 from dlarewrite.ir import view
 from dlarewrite.ir.editor import Editor
 from dlarewrite.rewrite import emit, forms
+from dlarewrite.rewrite.choice import Candidate, Choice, Cost, choose, measure
 from dlarewrite.rewrite.context import Context
-from dlarewrite.target import Precision
 
 Pair = tuple[int, int]
 Values = npt.NDArray[Any]
@@ -88,21 +89,23 @@ def one_hot(size: Pair, at: Pair) -> Values:
 
 def crop_form(context: Context, x: gs.Tensor, begin: Pair, end: Pair) -> str | None:
     """How the target crops x: "slice", "select" (a one-hot depthwise Conv: Slice is FP16 only), or None."""
+    found = crop_choice(context, x, begin, end)
+    return None if found is None else found.form
+
+
+def crop_choice(context: Context, x: gs.Tensor, begin: Pair, end: Pair) -> Choice[str] | None:
+    """The cheapest form of :func:`crop` that the target takes for x, with its cost."""
     if not any((*begin, *end)):
-        return "slice"
-    int8 = context.target.precision is Precision.INT8
-    if not int8 and _takes_slice(context, x):
-        return "slice"
-    fits = max(b + e for b, e in zip(begin, end, strict=True)) < 32
-    size = (begin[0] + end[0] + 1, begin[1] + end[1] + 1)
-    return "select" if fits and takes_depthwise(context, x, size) else None
-
-
-def _takes_slice(context: Context, x: gs.Tensor) -> bool:
-    values: dict[str, list[int]] = {"starts": [0], "ends": [1], "axes": [2]}
-    if context.opset < 10:
-        return context.allows("Slice", [x], values)
-    return context.allows("Slice", [x, *(gs.Constant(k, np.asarray(v, dtype=np.int64)) for k, v in values.items())])
+        return Choice("slice", "no crop", Cost(), "")
+    names = {"slice": "crop by Slice"}
+    if max(b + e for b, e in zip(begin, end, strict=True)) < forms.LARGEST_SCALE:
+        names["select"] = "one-hot Conv"
+    found = []
+    for form, name in names.items():
+        cost = measure(context, partial(crop, x=x, begin=begin, end=end, form=form))
+        if cost is not None and not cost.refused:
+            found.append(Candidate(form, name, cost))
+    return choose(context, found) if found else None
 
 
 def crop(edit: Editor, x: gs.Tensor, begin: Pair, end: Pair, form: str) -> gs.Tensor:
