@@ -6,7 +6,7 @@ Two steps, each by running the pipeline again without something and comparing th
    and two crossings and saves next to nothing. Rewrites whose new nodes ended up in islands are declined, one by one.
 2. A result must not be worse than the input: more loadables or crossings are accepted only for a large gain of work in
    few loadables. Otherwise whole passes are left out, first those that made most of the nodes at the borders,
-   and after a second time all that legalise.
+   and after three times all that legalise.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dlarewrite.rewrite.manager import RewriteLog
 _GAIN = 0.25
 _FEW = 4
 _ROUNDS = 3
-_PATIENCE = 2
+_PATIENCE = 3
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from dlarewrite.target import Precision, Verdict
 F = TypeVar("F")
 
 LAYER = 1 << 20
-"""Operations that starting a layer is worth: about 1 us of a DLA's arithmetic, the least that any figure supports."""
+"""Operations that starting a layer is worth: less than 1 us of a DLA's arithmetic, where published throughput fits 5 us
+(``dla_operation_seconds`` of the cost model): a form with more MACs has to be worth its layers with room to spare."""
 
 _TAKEN = (Verdict.DLA, Verdict.FOLDED, Verdict.NOOP)
 _NAMED = 2

@@ -100,6 +100,7 @@ RULES = (
         measure=_indices,
         evidence=_D,
         sources=("HDR",),
+        cure="unpool",
         explanation="TensorRT's pooling layer has one output.",
     ),
     _pool(
