@@ -460,6 +460,13 @@ def load_frozen(source: Any, options: Options) -> tuple[Model, Target]:
     return model, target
 
 
+def load_static(source: Any, options: Options) -> tuple[Model, Target]:
+    """The same, with every input's dims known; raises UsageError that names those that are not."""
+    model, target = load_frozen(source, options)
+    _demand_static(model)
+    return model, target
+
+
 def _freeze(model: Model, target: Target, options: Options, registry: Registry) -> None:
     """Freeze and infer shapes, which every judgement needs; nothing else is changed."""
     settings = replace(options.settings(), limit=None)

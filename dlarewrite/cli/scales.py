@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dlarewrite.cli import options
+from dlarewrite.cli.belongs import check_belongs
 from dlarewrite.cli.command import FILE, command, operand
 from dlarewrite.cli.console import Console
 from dlarewrite.cli.extensions import find_plugins
@@ -133,7 +134,7 @@ def carry(
         new = _frozen(after, given)
         tell(f"load {before}")
         old = _frozen(before, given, like=new)
-        _check_belongs(console, table, old, scales, before)
+        check_belongs(console, table, old, scales, before)
         found = carry_table(table, old, new)
     found.table.save(output)
     gaps = [{"tensor": g.tensor, "node": g.node, "why": g.why} for g in found.gaps]
@@ -172,7 +173,7 @@ def coverage(model: Path, scales: Path, require_full: bool, as_json: bool, **giv
     with console.working("coverage") as tell:
         tell("load")
         loaded, target = compiler.load_frozen(model, chosen)
-        _check_belongs(console, table, loaded, scales, model)
+        check_belongs(console, table, loaded, scales, model)
         tell("plan")
         found = cover(table, loaded, compiler.plan_model(loaded, target), target)
     console.product(json_.document_text(found.to_dict()) if as_json else text(found, width()))
@@ -194,20 +195,6 @@ def _frozen(path: Path, given: dict[str, Any], like: Model | None = None) -> Mod
     if not open_ or not set(open_) <= known.keys():
         return model
     return compiler.load_frozen(path, replace(chosen, shapes={n: known[n] for n in open_}))[0]
-
-
-def _check_belongs(console: Console, table: Any, model: Model, scales: Path, path: Path) -> None:
-    """A table that names none of the model's tensors is another model's; one that was made for another gets a word."""
-    from dlarewrite.precision.fingerprint import fingerprint
-    from dlarewrite.precision.settle import activations
-
-    names = {t.name for t in activations(model)}
-    if not names & table.scales.keys():
-        raise UsageError(f"{str(scales)!r} names no tensor of {str(path)!r}", hint="is it another model's table?")
-    strangers = [name for name in table.scales if name not in names]
-    if (table.model and table.model != fingerprint(model)) or 2 * len(strangers) > len(table.scales):
-        told = f"{len(strangers)} of {len(table.scales)} tensors in it are not there"
-        console.warn(f"{scales} seems to be made for another model than {path}: {told}")
 
 
 def _free(output: Path, *inputs: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ def test_a_version_is_numbers() -> None:
         ("orin-jp6", {"standalone": True}, "1 nodes do not run on the DLA and a standalone loadable has no GPU"),
         ("orin-jp6", {"gpu_fallback": False}, "GPU fallback is off; the first: c"),
         ("orin-jp6", {"precision": "int8"}, "needs scales"),
+        ("orin-jp6", {"precision": "int8", "fp8": True}, "FP8 or with INT8, not with both"),
         ("agx-orin-jp7", {"precision": "int8"}, "INT8 has to be in the model"),
         ("orin-jp6", {"fp8": True, "optimization_level": 6}, "0 to 5, not 6"),
         ("orin-jp5", {"fp8": True}, "BuilderFlag.FP8, which TensorRT 8.5.2 does not have"),
@@ -121,7 +123,15 @@ def test_planned_pools_hold_the_largest_region(tmp_path: Path) -> None:
     found = planned_pools(request.plan, {region: 100 * MIB}, "fp16")
     assert found == {"dlaSRAM": MIB, "dlaLocalDRAM": 256 * MIB, "dlaGlobalDRAM": 64 * MIB}
     assert all(size & (size - 1) == 0 for size in request.pools.values())
+    heavy = replace(request.plan, regions=(replace(request.plan.regions[0], weight_bytes=200 * MIB),))
+    found = [planned_pools(heavy, {}, kind, half=half)["dlaGlobalDRAM"] for kind, half in WEIGHTS]
+    assert found == [256 * MIB, 128 * MIB, 512 * MIB, 256 * MIB]
+    # Of 8 channels in FP16 half a block is padding: a and b, 32 x 32.
+    assert request.facts.intermediates[region] == 2 * 32 * 32 * 32
     assert prepare(MIXED, "orin-jp6", tmp_path, pools={"dlaSRAM": 4096}).pools["dlaSRAM"] == 4096
+
+
+WEIGHTS = (("fp16", False), ("int8", False), ("fp16", True), ("int8", True))
 
 
 @pytest.mark.parametrize(
