@@ -23,9 +23,10 @@ def load_scales(path: Path) -> ScaleTable:
     return table
 
 
-def as_cache(path: Path, table: ScaleTable, beside: Path) -> Path:
-    """The cache file for TensorRT: ``path`` itself where it is one, else ``beside``, written now."""
-    if table.header:
-        return path
-    table.save(beside)
-    return beside
+def cache_for(path: Path, table: ScaleTable, beside: Path) -> Path:
+    """The cache file for TensorRT: ``path`` itself where it is one and lies in the engine's folder, else ``beside``.
+
+    The folder is what gets copied to a board, so a cache elsewhere would be missing there.
+    """
+    near = path.resolve().parent == beside.resolve().parent
+    return path if table.header and near else beside

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from dlarewrite.ir.view import attr, consumers, dtype, is_float, is_op, label, p
 from dlarewrite.partition.plan import Plan
 from dlarewrite.target import Judgement
 
+_BLOCK_BYTES = 32
 _TYPES = {"float32": "fp32", "float16": "fp16"}
 # These run in FP16 inside an INT8 build, or know no other type (Q-AUTOFP16, SLICE-FP16, SMAX-FP16).
 _FP16_MAKERS = ("Sigmoid", "Tanh", "LRN", "Softmax", "Slice", "Split")
@@ -33,7 +35,8 @@ class NodeFacts:
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """``intermediates`` are the bytes of all tensors that a region makes, ``unscaled`` its tensors without a scale.
+    """``intermediates`` are the bytes of all tensors that a region makes, with channels padded to the DLA's blocks;
+    ``unscaled`` are its tensors without a scale.
 
     ``quantized`` tells of Q/DQ nodes, ``asymmetric`` of UINT8 ones, ``fp32`` of FP32 activations in regions.
     """
@@ -62,7 +65,7 @@ def describe_network(model: Model, judgement: Judgement, plan: Plan, scaled: Col
         makes = tuple(shape(t) for t in node.outputs if t.name)
         nodes[name] = NodeFacts(node.op, reads, makes, found.verdict.value, rules)
         if name in home:
-            inner[home[name]] = inner.get(home[name], 0) + sum(nbytes(t, width) for t in node.outputs if t.name)
+            inner[home[name]] = inner.get(home[name], 0) + sum(_stored(t, width) for t in node.outputs if t.name)
     quantizers = [n for n in model.nodes if is_op(n, "QuantizeLinear", "DequantizeLinear")]
     return NetworkFacts(
         inputs=tuple(_input(t, home, scaled) for t in model.inputs),
@@ -76,6 +79,15 @@ def describe_network(model: Model, judgement: Judgement, plan: Plan, scaled: Col
         asymmetric=any(dtype(t) == np.uint8 for n in quantizers for t in (*n.inputs[2:3], *n.outputs[:1])),
         fp32=any(dtype(t) == np.float32 for n in model.nodes if label(n) in home for t in n.outputs),
     )
+
+
+def _stored(tensor: gs.Tensor, width: int) -> int:
+    """Bytes of a tensor in the DLA's layout: blocks of 32 bytes of channels (IO-CHW16/32)."""
+    dims = shape(tensor)
+    if dims is None or len(dims) < 4:
+        return nbytes(tensor, width)
+    *batch, channels, height, columns = dims
+    return math.prod(batch) * -(-channels * width // _BLOCK_BYTES) * _BLOCK_BYTES * height * columns
 
 
 def _input(tensor: gs.Tensor, home: Mapping[str, str], scaled: Collection[str]) -> Border:

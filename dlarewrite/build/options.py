@@ -115,6 +115,8 @@ def _check_standalone(options: BuildOptions) -> None:
 def _check_precision(options: BuildOptions, features: Features) -> None:
     if options.fp8:
         features.demand("BuilderFlag.FP8", "--fp8", "where types in the model decide, FP8 is a type of the model")
+        if options.precision == "int8":
+            raise UsageError("TensorRT builds with FP8 or with INT8, not with both", hint="leave out --fp8")
     if options.calibration_cache is not None:
         features.demand("IBuilderConfig.int8_calibrator", "--calib", "types in the model decide; leave it out")
     if options.layer_precisions:

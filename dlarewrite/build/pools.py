@@ -19,11 +19,11 @@ MEMBERS: Mapping[str, str] = {
     "dlaLocalDRAM": "MemoryPoolType.DLA_LOCAL_DRAM",
     "dlaGlobalDRAM": "MemoryPoolType.DLA_GLOBAL_DRAM",
 }
+DEFAULTS: Mapping[str, int] = {"dlaSRAM": MIB, "dlaLocalDRAM": 1024 * MIB, "dlaGlobalDRAM": 512 * MIB}
+"""TensorRT's own limits, which are also what a loadable may need (MEM, GEN-LOCALMEM, GEN-WEIGHTS)."""
 _UNITS = {"": MIB, "B": 1, "K": 2**10, "M": MIB, "G": 2**30}
 _LEAST = 4096
 _LEAST_DRAM = 64 * MIB
-_MOST_SRAM = MIB
-"""Orin has 1 MiB for each core; on Xavier two cores and two PVAs share 4 MiB."""
 
 
 def parse_pools(text: str) -> dict[str, int]:
@@ -57,17 +57,17 @@ def mib(size: int) -> str:
     return f"{size / MIB:.10g}"
 
 
-def planned_pools(plan: Plan, intermediates: Mapping[str, int], precision: str) -> dict[str, int]:
+def planned_pools(plan: Plan, intermediates: Mapping[str, int]) -> dict[str, int]:
     """Pools that hold the largest region: weights twice over (padding, metadata), and all its tensors at once.
 
-    ``intermediates`` maps a region's name to the bytes of all tensors that it makes, in the build's precision.
-    Never under 64 MiB of DRAM, since padding to the DLA's channel blocks is not counted.
+    ``intermediates`` maps a region's name to the bytes of all tensors that it makes; like the plan's weights, they are
+    counted in the build's precision.
+    Never under 64 MiB of DRAM: a limit that is too low fails the build, one that is too high costs nothing.
     """
-    share = 4 if precision == "int8" else 2
-    weights = max((2 * r.weight_bytes // share for r in plan.regions), default=0)
+    weights = max((2 * r.weight_bytes for r in plan.regions), default=0)
     tensors = max((2 * intermediates.get(r.name, 0) for r in plan.regions), default=0)
     return {
-        "dlaSRAM": _MOST_SRAM,
+        "dlaSRAM": DEFAULTS["dlaSRAM"],
         "dlaLocalDRAM": _power_of_two(max(tensors, _LEAST_DRAM)),
         "dlaGlobalDRAM": _power_of_two(max(weights, _LEAST_DRAM)),
     }

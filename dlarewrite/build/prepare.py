@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dlarewrite.build.calibration import as_cache, load_scales
+from dlarewrite.build.calibration import cache_for, load_scales
 from dlarewrite.build.facts import describe_network
 from dlarewrite.build.options import BuildOptions
 from dlarewrite.build.release import Features
@@ -33,7 +33,7 @@ class Files:
 
     @property
     def plan(self) -> Path:
-        return self.engine.with_suffix(".plan.yaml")
+        return self.engine.with_suffix(".dla.plan.yaml")
 
     @property
     def script(self) -> Path:
@@ -41,7 +41,7 @@ class Files:
 
     @property
     def calibration(self) -> Path:
-        return self.engine.with_suffix(".calib.cache")
+        return self.engine.with_suffix(".dla.calib.cache")
 
     @property
     def written(self) -> tuple[Path, ...]:
@@ -86,8 +86,10 @@ def make_request(
     _check_plan(model, plan)
     given = options.calibration_cache
     table = scales or (load_scales(given) if given is not None else ScaleTable())
-    if scales is not None or (given is not None and not table.header):
+    if scales is not None:
         options = replace(options, calibration_cache=files.calibration)
+    elif given is not None:
+        options = replace(options, calibration_cache=cache_for(given, table, files.calibration))
     if table.layer_precisions and not options.layer_precisions and options.precision == "int8":
         names = {n.name for n in model.nodes}
         found = {node: kind for node, kind in table.layer_precisions.items() if node in names}
@@ -97,7 +99,7 @@ def make_request(
 
 
 def write(model: Model, request: BuildRequest, files: Files, scales: ScaleTable | Path | None = None) -> list[Path]:
-    """Write model, plan, script and the cache of ``scales`` that are no cache file; each atomically, in this order."""
+    """Write model, plan, script, and ``scales`` as a cache where none lies beside the engine; atomically, in order."""
     model.save(files.model)
     with atomic(files.plan) as file:
         file.write(request.plan.dump().encode())
@@ -105,10 +107,9 @@ def write(model: Model, request: BuildRequest, files: Files, scales: ScaleTable 
         file.write(script(request).encode())
     files.script.chmod(files.script.stat().st_mode | 0o111)
     written = [files.model, files.plan, files.script]
-    if isinstance(scales, ScaleTable):
-        scales.save(files.calibration)
-        written.append(files.calibration)
-    elif scales is not None and as_cache(scales, load_scales(scales), files.calibration) == files.calibration:
+    if request.options.calibration_cache == files.calibration and scales is not None:
+        table = scales if isinstance(scales, ScaleTable) else load_scales(scales)
+        table.save(files.calibration)
         written.append(files.calibration)
     return written
 

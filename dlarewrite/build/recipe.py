@@ -118,7 +118,8 @@ def _resources(request: BuildRequest) -> Iterator[BuildStep]:
     if options.timing_cache is not None:
         cache = Ref("timing_cache")
         yield Call(_CONFIG, "create_timing_cache", (FileBytes(options.timing_cache),), cache.name)
-        yield Call(_CONFIG, "set_timing_cache", (cache, options.ignore_timing_mismatch))
+        cure = f"--ignore-timing-mismatch, or delete {str(options.timing_cache)!r}"
+        yield Call(_CONFIG, "set_timing_cache", (cache, options.ignore_timing_mismatch), cure=cure)
 
 
 def _borders(request: BuildRequest) -> Iterator[BuildStep]:

@@ -48,23 +48,36 @@ class BuildRequest:
         return self.features if self.features is not None else known(self.profile.tensorrt)
 
     @functools.cached_property
+    def _moved(self) -> Mapping[str, str]:
+        """What the caller moves, node by node: ``*`` stands for all nodes that are not named."""
+        moved = dict(self.options.layer_devices)
+        everywhere = moved.pop("*", None)
+        others = (*self.plan.dla_nodes, *self.plan.gpu) if everywhere is not None else ()
+        return {**{name: str(everywhere) for name in others}, **moved}
+
+    @functools.cached_property
     def gpu(self) -> Mapping[str, str]:
-        """Nodes off the DLA with the reason: the plan's, less and plus what the caller moved."""
-        moved = self.options.layer_devices
+        """Nodes off the DLA with the reason: the plan's, less and plus what the caller moved, and what is nowhere."""
+        moved, planned = self._moved, {*self.plan.dla_nodes, *self.plan.gpu}
         kept = {name: why for name, why in self.plan.gpu.items() if moved.get(name) != "DLA"}
-        return {**kept, **{name: "asked for" for name, device in moved.items() if device == "GPU"}}
+        nowhere = {
+            name: "in no region of the plan"
+            for name, facts in self.facts.nodes.items()
+            if name not in planned and name not in moved and facts.verdict not in ("folded", "noop")
+        }
+        return {**kept, **nowhere, **{name: "asked for" for name, device in moved.items() if device == "GPU"}}
 
     @functools.cached_property
     def dla(self) -> tuple[str, ...]:
         """Nodes on the DLA: the plan's, less and plus what the caller moved."""
-        moved = self.options.layer_devices
-        added = [name for name, device in moved.items() if device == "DLA" and name in self.plan.gpu]
+        planned = set(self.plan.dla_nodes)
+        added = [name for name, device in self._moved.items() if device == "DLA" and name not in planned]
         return tuple(n for n in (*self.plan.dla_nodes, *added) if n not in self.gpu)
 
     @functools.cached_property
     def pools(self) -> Mapping[str, int]:
         """Memory pools in bytes: sized from the plan, then as asked."""
-        return {**planned_pools(self.plan, self.facts.intermediates, self.options.precision), **self.options.pools}
+        return {**planned_pools(self.plan, self.facts.intermediates), **self.options.pools}
 
     @functools.cached_property
     def formats(self) -> Mapping[tuple[str, str], IoFormat]:
@@ -128,7 +141,8 @@ class BuildRequest:
         cause = "a standalone loadable has no GPU" if self.options.standalone else "GPU fallback is off"
         raise UsageError(
             f"{len(self.gpu)} nodes do not run on the DLA and {cause}; the first: {node} ({why})",
-            hint="allow GPU fallback, or see `dlarewrite check`",
+            hint="--io native leaves reshapes and casts at the borders to the caller; `dlarewrite split` parts the "
+            "model; or allow GPU fallback",
         )
 
     def _check_formats(self) -> None:

@@ -85,13 +85,14 @@ def spell(value: Value) -> str:
 
 @dataclass(frozen=True)
 class Call:
-    """``makes = on.method(*args)``; ``on`` is None for a helper that is only named."""
+    """``makes = on.method(*args)``; ``on`` is None for a helper that is only named. ``cure`` is for a refusal."""
 
     on: Member | Ref | Port | None
     method: str
     args: tuple[Value, ...] = ()
     makes: str = ""
     why: str = ""
+    cure: str = ""
 
     def __str__(self) -> str:
         words = ", ".join(map(spell, self.args))
@@ -177,6 +178,9 @@ class Place:
             f"    {self.dla} nodes of the plan's regions: config.set_device_type(layer, DeviceType.DLA)",
         ]
         lines += [f"    node {name!r}: config.set_device_type(layer, DeviceType.GPU)" for name in self.gpu]
+        lines.append(
+            "    layers of no node: as the node that reads them, else the one they read, where TensorRT agrees"
+        )
         refused = "config.set_device_type(layer, DeviceType.GPU)" if self.fallback else "the build ends"
         return "\n".join([*lines, f"    planned on the DLA, refused by TensorRT: {refused}"])
 

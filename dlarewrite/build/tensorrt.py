@@ -67,7 +67,7 @@ def load_tensorrt() -> Any:
         reason = next(iter(str(error).splitlines()), "")
         raise EnvironmentMissing(
             f"TensorRT's Python package is not usable here ({type(error).__name__}: {reason})",
-            hint="build on the Jetson, or run the emitted trtexec script there",
+            hint="run this on the Jetson, with the TensorRT of its JetPack",
         ) from error
     why = refusal(detect(trt).version)
     if why:
@@ -145,6 +145,8 @@ class _Execution:
         else:
             owner = self.value(step.on)
             made = getattr(owner, step.method)(*args) if step.method else owner(*args)
+        if made is False:
+            raise BuildError(f"TensorRT refuses {step}: {self.reason()}", hint=step.cure)
         if step.makes:
             if made is None:
                 raise BuildError(f"TensorRT made no {step.makes}: {self.reason()}")

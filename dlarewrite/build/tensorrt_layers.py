@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dlarewrite.build.placement import Disagreement, Placement, disagreement, node_of, read_placement
@@ -21,11 +21,13 @@ def place_layers(
     gpu, planned = set(step.gpu), set(request.dla)
     disagreements: list[Disagreement] = []
     counts = {True: 0, False: 0}
-    for layer, node in _layers(network, request):
+    layers = tuple(_layers(network, request))
+    adopted = _adopted(layers)
+    for layer, node in layers:
         if layer.type == trt.LayerType.CONSTANT:
             continue  # folded into its reader, or none of the DLA's
         able = bool(config.can_run_on_DLA(layer))
-        wanted = node in planned if node else able
+        wanted = node in planned if node else able and adopted.get(layer.name) in planned
         facts = request.facts.nodes.get(node)
         if facts is not None:
             found = disagreement(layer.name, _kind(layer), node, facts, node in planned, able)
@@ -71,6 +73,31 @@ def _layers(network: Any, request: BuildRequest) -> Iterator[tuple[Any, str]]:
     for index in range(network.num_layers):
         layer = network.get_layer(index)
         yield layer, node_of(layer.name, getattr(layer, "metadata", "") or "", known)
+
+
+def _adopted(layers: Sequence[tuple[Any, str]]) -> dict[str, str]:
+    """For each layer of no node the node whose layers read it, or else make what it reads.
+
+    On the DLA beside a GPU node it would be a loadable of its own, on the GPU inside a region it would cut the region.
+    """
+    found: dict[str, str] = {}
+    for back in (True, False):
+        beside: dict[str, str] = {}
+        for layer, node in reversed(layers) if back else layers:
+            reads, makes = _names(layer.get_input, layer.num_inputs), _names(layer.get_output, layer.num_outputs)
+            here, there = (makes, reads) if back else (reads, makes)
+            home = node or found.get(layer.name) or next((beside[name] for name in here if name in beside), "")
+            if not home:
+                continue
+            beside.update(dict.fromkeys(there, home))
+            if not node:
+                found[layer.name] = home
+    return found
+
+
+def _names(get: Callable[[int], Any], count: int) -> list[str]:
+    tensors = (get(index) for index in range(count))
+    return [tensor.name for tensor in tensors if tensor is not None]
 
 
 def _kind(layer: Any) -> str:

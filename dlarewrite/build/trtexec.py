@@ -1,24 +1,34 @@
 """The trtexec commands that equal a build: one per DLA core, then a profile of layers and a timeline, as a script.
 
 Every argument goes through the table of options by release, so that none is emitted that the board's trtexec lacks;
-what it cannot say is said in a comment instead. Paths are written as given.
+what it cannot say is said in a comment instead. The script works from its own folder, so that this folder can be
+copied to a board as it is: files beside it go by their names, others by the path given.
 """
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from dlarewrite.build.cautions import cautions
 from dlarewrite.build.formats import Border
 from dlarewrite.build.pools import MIB, mib
-from dlarewrite.build.release import caution, dotted
+from dlarewrite.build.release import dotted
 from dlarewrite.build.request import BuildRequest
 from dlarewrite.build.trtexec_options import available
 
 Add = Callable[[str, object], None]
 
 _DEFAULT_WORKSPACE = 1024 * MIB
+# Linux takes no longer argument: MAX_ARG_STRLEN, 32 pages of 4 KiB with the closing zero.
+_LONGEST = 32 * 4096 - 1
+# Its list ends a name at a comma, pairs quotation marks, and reads a star as any text.
+_UNREADABLE = ",'*"
+_ALL_OTHERS = "*"
+_INSTALLED = "/usr/src/tensorrt/bin/trtexec"
 
 
 def arguments(request: BuildRequest, core: int | None = None) -> list[str]:
@@ -51,7 +61,7 @@ def _wanted(request: BuildRequest, core: int) -> list[tuple[str, str]]:
     precisions = spellable(options.layer_precisions)
     add_if(precisions, "--layerPrecisions", _pairs(precisions))
     add_if(precisions, "--layerOutputTypes", _pairs(precisions))
-    devices = spellable(dict.fromkeys(request.gpu, "GPU"))
+    devices = _devices(request)
     add_if(devices, "--layerDeviceTypes", _pairs(devices))
     _add_pools(request, add)
     _add_formats(request, add)
@@ -95,8 +105,26 @@ def _add_formats(request: BuildRequest, add: Add) -> None:
 
 
 def spellable(named: Mapping[str, str]) -> dict[str, str]:
-    """The entries whose names trtexec can read: it splits its lists at commas and colons."""
-    return {name: value for name, value in named.items() if "," not in name and ":" not in name}
+    """The entries whose names trtexec can read; in ``name:value`` the last colon counts, so names may hold others."""
+    return {name: value for name, value in named.items() if name == _ALL_OTHERS or not set(name) & set(_UNREADABLE)}
+
+
+def _devices(request: BuildRequest) -> dict[str, str]:
+    """Nodes that the script keeps off the DLA: all, or where they are too many for one argument, those that matter.
+
+    A node that the rules refuse falls back by itself; one that the DLA would take has to be named. None at all where
+    even these are too many, since some of them would be worse than the whole.
+    """
+    every = spellable(dict.fromkeys(request.gpu, "GPU"))
+    if _fits(every):
+        return every
+    nodes = request.facts.nodes
+    able = {name: device for name, device in every.items() if name not in nodes or nodes[name].verdict != "gpu"}
+    return able if _fits(able) else {}
+
+
+def _fits(devices: Mapping[str, str]) -> bool:
+    return len(f"--layerDeviceTypes={_pairs(devices)}".encode()) <= _LONGEST
 
 
 def _pairs(named: Mapping[str, object]) -> str:
@@ -111,9 +139,14 @@ def unsaid(request: BuildRequest) -> list[str]:
         told.append("no --layerDeviceTypes: TensorRT itself chooses among the nodes that the DLA takes")
     if options.layer_precisions and not available("--layerPrecisions", release):
         told.append("no --layerPrecisions: all layers get the build's precision")
-    lost = [n for n in (*request.gpu, *options.layer_precisions) if "," in n or ":" in n]
+    named = dict.fromkeys((*request.gpu, *options.layer_precisions), "")
+    lost = [name for name in named if name not in spellable(named)]
     if lost:
-        told.append(f"trtexec cannot read the names of {len(lost)} nodes with a comma or colon: {lost[0]!r} ...")
+        told.append(f"{len(lost)} names with a comma, quotation mark or star cannot be in its lists, as {lost[0]!r}")
+    kept, every = _devices(request), spellable(dict.fromkeys(request.gpu, "GPU"))
+    if len(kept) < len(every) and available("--layerDeviceTypes", release):
+        rest = "those that the rules refuse are left out, and fall back by themselves" if kept else "none is named"
+        told.append(f"{len(every)} nodes on the GPU are more than one argument holds: {rest}")
     if options.ignore_timing_mismatch:
         told.append("trtexec always demands a timing cache of the same device")
     if options.reject_empty_algorithms:
@@ -154,18 +187,25 @@ def _beside(engine: Path, suffix: str) -> Path:
 
 def script(request: BuildRequest) -> str:
     """A POSIX shell script for the board; its argument is ``build`` (default), ``profile`` or ``nsys``."""
+    title = f"{request.engine.name!r}: DLA core {', '.join(map(str, request.options.dla_cores))}"
+    request = _from_its_folder(request)
     version, options = request.release.version, request.options
     comments = [
-        f"{request.engine.name}: DLA core {', '.join(map(str, options.dla_cores))} of {request.profile.title}, "
-        f"TensorRT {dotted(version)}.",
-        f"{len(request.plan.regions)} DLA regions, {len(request.gpu)} nodes on the GPU. Not run on a device.",
-        *([f"Caution: {caution(version)}."] if caution(version) else []),
+        f"{title} of {request.profile.title}, TensorRT {dotted(version)}.",
+        f"DLA regions: {len(request.plan.regions)}; nodes on the GPU: {len(request.gpu)}. Not run on a device.",
+        *(f"Caution: {text}." for text in cautions(request)),
         *(f"This trtexec: {text}." for text in unsaid(request)),
     ]
     if options.standalone:
         comments.append("A standalone loadable runs through cuDLA; trtexec cannot load, time or profile it.")
     lines = ["#!/bin/sh", *(f"# {text}" for text in comments), "set -eu"]
-    lines += ["export CUDA_DEVICE_MAX_CONNECTIONS=32", "trtexec=${TRTEXEC:-trtexec}", "", "build() {"]
+    lines += [
+        'CDPATH= cd -- "$(dirname -- "$0")"',
+        "export CUDA_DEVICE_MAX_CONNECTIONS=32",
+        f"trtexec=${{TRTEXEC:-$(command -v trtexec || echo {_INSTALLED})}}",
+        "",
+        "build() {",
+    ]
     lines += [_command(['"$trtexec"'], arguments(request, core)) for core in options.dla_cores]
     lines.append("}")
     names = ["build"]
@@ -181,6 +221,27 @@ def script(request: BuildRequest) -> str:
     usage = f'echo "usage: $0 [{"|".join(names)}]" >&2; exit 2'
     lines += ["", 'case "${1:-build}" in', f'{"|".join(names)}) "${{1:-build}}" ;;', f"*) {usage} ;;", "esac", ""]
     return "\n".join(lines)
+
+
+def _from_its_folder(request: BuildRequest) -> BuildRequest:
+    """The request with paths as the engine's folder sees them."""
+    folder, options = request.engine.parent, request.options
+
+    def seen(path: Path) -> Path:
+        found = Path(os.path.relpath(path, folder))
+        return path if ".." in found.parts else found
+
+    calibration, timing = options.calibration_cache, options.timing_cache
+    return replace(
+        request,
+        model=seen(request.model),
+        engine=seen(request.engine),
+        options=replace(
+            options,
+            calibration_cache=None if calibration is None else seen(calibration),
+            timing_cache=None if timing is None else seen(timing),
+        ),
+    )
 
 
 def _command(head: Sequence[str], args: Sequence[str]) -> str:

@@ -81,6 +81,7 @@ class Engine:
     def run(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Outputs by name; inputs are cast to the engine's types. Raises :class:`BuildError` where execution fails."""
         for name in self.inputs:
+            _demand_kin(name, self._dtype(name), feed[name])
             values = np.ascontiguousarray(feed[name], self._dtype(name))
             if tuple(self._engine.get_tensor_shape(name)) != values.shape:
                 self._context.set_input_shape(name, values.shape)
@@ -146,7 +147,7 @@ def verify_engine(
         worst: dict[str, OutputError] = {}
         for feed in feeds:
             wanted = reference.run(feed)
-            given = {name: _like(values, wanted[name]) for name, values in candidate.run(feed).items()}
+            given = {name: _like(name, values, wanted[name]) for name, values in candidate.run(feed).items()}
             for error in compare(wanted, given, lambda name, dtype: _tolerance(name, atol, rtol)):
                 known = worst.get(error.name)
                 if known is None or (not error.ok, error.max_rel_of_max) > (not known.ok, known.max_rel_of_max):
@@ -175,8 +176,19 @@ def _same(what: str, engine: Sequence[str], model: Sequence[str], path: Path) ->
         )
 
 
-def _like(values: NDArray[Any], reference: Any) -> NDArray[Any]:
+def _demand_kin(name: str, kind: Any, values: Any) -> None:
+    """An INT8 border holds numbers times a scale that the engine does not tell."""
+    if np.dtype(kind) != np.int8 or np.asarray(values).dtype.kind != "f":
+        return
+    raise UsageError(
+        f"{name!r} is INT8 in the engine and floating-point in the model, and an engine does not tell its scale",
+        hint="build the engine to verify without --io-formats auto, --input-format and --output-format",
+    )
+
+
+def _like(name: str, values: NDArray[Any], reference: Any) -> NDArray[Any]:
     """An engine's output in the model's type, so that their values are compared and not their types."""
+    _demand_kin(name, values.dtype, reference)
     return values.astype(np.asarray(reference).dtype, copy=False)
 
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dlarewrite.cli import build_options, options
+from dlarewrite.cli import build_checks, build_options, options
 from dlarewrite.cli.command import FILE, Operand, command
 from dlarewrite.cli.console import Console
 from dlarewrite.cli.extensions import find_plugins
+from dlarewrite.errors import UsageError
 
 if TYPE_CHECKING:
     from dlarewrite.build.prepare import Files
@@ -72,50 +73,49 @@ def build(
     find_plugins(console, given.get("plugin") or ())
     chosen = options.collect(source, given)
     target = chosen.load_target()
+    if engine is not None and engine.is_dir():
+        raise UsageError(f"output {str(engine)!r} is a folder", hint="give the engine a name")
     files = prepare.Files(engine if engine is not None else source.with_suffix(".engine"))
-    _check_early(mine, target, release, bool(emit or dry_run))
+    build_checks.early(mine, target, release, bool(emit or dry_run))
+    of_a_build = {"--export-disagreements": export_disagreements, "--engine-cache": engine_cache}
+    build_checks.purpose(emit, dry_run, as_json, of_a_build)
     if not dry_run:
-        _check_places(source, files, export_disagreements)
+        build_checks.places(source, files, export_disagreements, [plan_file, mine["calib"], given.get("inputs")])
+        build_checks.timings(None if emit else mine["timing_cache"])
+    build_checks.scales(console, source, chosen, mine["calib"])
     with console.working("build") as tell:
         steps = replace(chosen, passes=("freeze-shapes",), pipeline="") if no_optimize else chosen
         result = compiler.optimize(source, steps, watch=tell, write=console.raw)
-        prepare.name_nodes(result.work)
+        work = result.work if no_optimize else _typed(console, result.work, chosen, release)
+        prepare.name_nodes(work)
         scales = None if no_optimize else _carried(console, source, chosen, result, mine["calib"])
-        request = _request(result.work, target, files, mine, plan_file, release, scales)
+        request = _request(work, target, files, mine, plan_file, release, scales)
     if dry_run:
         _show(console, request, emit, as_json)
         return
-    written = prepare.write(result.work, request, files, scales or mine["calib"])
-    console.product(result.report.verdict)
+    written = prepare.write(work, request, files, scales or mine["calib"])
+    console.product(request.plan.verdict or result.report.verdict)
     console.product(f"wrote {', '.join(map(str, written))}")
     _say_cautions(console, request)
     if not emit:
         _build(console, request, engine_cache, export_disagreements)
 
 
-def _check_early(mine: dict[str, Any], target: Target, release: str | None, shown: bool) -> None:
-    """Say everything that can be wrong with the request before any work."""
-    from dlarewrite.build.calibration import load_scales
-    from dlarewrite.build.options import check_options
-    from dlarewrite.build.release import known, parse_version, refusal
-    from dlarewrite.errors import UsageError
+def _typed(console: Console, model: Model, chosen: Options, release: str | None) -> Model:
+    """The model in FP16 where the release runs it as it is typed; else the model itself."""
+    from dlarewrite.build.release import known, parse_version
+    from dlarewrite.build.typed import in_half
+    from dlarewrite.report.figures import plural
 
-    if release is not None and not shown:
-        raise UsageError("--tensorrt is for --dry-run and --emit: a build uses the TensorRT at hand")
-    version = parse_version(release) if release is not None else target.profile.tensorrt
-    if refusal(version):
-        raise UsageError(refusal(version), hint="see `dlarewrite list targets`")
-    wanted = build_options.collect(mine, target.precision.value)
-    check_options(wanted, target.profile, known(version))
-    if wanted.calibration_cache is not None:
-        load_scales(wanted.calibration_cache)
-
-
-def _check_places(source: Path, files: Files, export: Path | None) -> None:
-    from dlarewrite.cli.output import check_paths
-
-    for path in (files.engine, *files.written, *([export] if export is not None else [])):
-        check_paths(source, path)
+    version = parse_version(release) if release is not None else chosen.load_target().profile.tensorrt
+    made = in_half(model, keep_io=chosen.io != "native") if known(version).typed else None
+    if made is None:
+        return model
+    console.info(f"FP16 in place of FP32, with {plural(made.casts, 'Cast')}: TensorRT {version[0]} runs what is typed")
+    if made.single:
+        name, why = next(iter(made.single.items()))
+        console.warn(f"{plural(len(made.single), 'layer')} stay FP32, so off the DLA; the first: {name} ({why})")
+    return made.model
 
 
 def _carried(console: Console, source: Path, chosen: Options, result: Result, scales: Path | None) -> ScaleTable | None:
@@ -154,6 +154,9 @@ def _request(
     plan = _plan(model, target, plan_file, mine["max_chunks"])
     plan = limit_regions(plan, mine["max_chunks"], mine["min_layers"])
     wanted = build_options.collect(mine, target.precision.value)
+    planned = tuple(sorted({region.core for region in plan.regions}))
+    if plan_file is not None and len(planned) == 1 and mine["dla_core"] is None and mine["dla_cores"] is None:
+        wanted = replace(wanted, dla_cores=planned)
     features = known(parse_version(release)) if release is not None else None
     return make_request(model, judgement, plan, target.profile, files, wanted, features, scales)
 
@@ -182,11 +185,12 @@ def _show(console: Console, request: BuildRequest, emit: str | None, as_json: bo
     elif emit:
         console.product(trtexec.script(request))
     else:
+        console.info(request.plan.verdict)
         console.product(dryrun.describe(request))
 
 
 def _say_cautions(console: Console, request: BuildRequest) -> None:
-    from dlarewrite.build.dryrun import cautions
+    from dlarewrite.build.cautions import cautions
 
     for text in cautions(request):
         console.warn(text)
@@ -202,7 +206,8 @@ def _build(console: Console, request: BuildRequest, engine_cache: bool, export: 
     try:
         trt = tensorrt.load_tensorrt()
     except EnvironmentMissing as error:
-        raise EnvironmentMissing(f"no engine was built: {error.message}", hint=error.hint) from error
+        hint = "copy what was written to the Jetson and run the trtexec script there"
+        raise EnvironmentMissing(f"no engine was built: {error.message}", hint=hint) from error
     at_hand = detect(trt)
     if at_hand.version[:2] != request.profile.tensorrt[:2]:
         console.warn(f"this is TensorRT {at_hand.text}; {request.profile.name} has {request.profile.version}")
@@ -219,6 +224,7 @@ def _build(console: Console, request: BuildRequest, engine_cache: bool, export: 
         _report(console, request, path, built)
         if export is not None:
             _export(console, request, at_hand.text, built, export)
+            export = None  # every core answers alike
     for text in advice(request, os.environ):
         console.info(text)
 

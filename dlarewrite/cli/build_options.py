@@ -158,4 +158,6 @@ def model_path(operand: Path | None, alias: Path | None) -> Path:
     path = operand if operand is not None else alias
     if path is None:
         raise UsageError("missing argument 'MODEL'", hint="see `dlarewrite build --help`")
+    if path.is_dir():
+        raise UsageError(f"model {str(path)!r} is a folder", hint="give an ONNX file")
     return path

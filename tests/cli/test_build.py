@@ -35,10 +35,10 @@ def test_without_tensorrt_all_that_a_board_needs_is_written_and_the_exit_is_5(ru
     done = run("build", whole, "--dla-core", "1")
     assert done.exit_code == 5
     assert "no engine was built: TensorRT's Python package is not usable here" in done.stderr
-    names = {"net.onnx", "net.dla.onnx", "net.plan.yaml", "net.trtexec.sh"}
+    names = {"net.onnx", "net.dla.onnx", "net.dla.plan.yaml", "net.trtexec.sh"}
     assert {p.name for p in whole.parent.iterdir()} == names
     assert (whole.parent / "net.trtexec.sh").stat().st_mode & 0o111
-    assert load_plan(whole.parent / "net.plan.yaml").regions[0].nodes == ("a", "b", "maps")
+    assert load_plan(whole.parent / "net.dla.plan.yaml").regions[0].nodes == ("a", "b", "maps")
 
 
 def test_emit_is_all_that_is_wanted(run: Run, whole: Path) -> None:
@@ -98,7 +98,7 @@ def test_the_spellings_of_trtexec(run: Run, whole: Path, tmp_path: Path) -> None
     assert done.exit_code == 0, done.stderr
     for word in [*shown, "dlaSRAM:0.5"]:
         assert word in done.stdout
-    assert f"--calib={tmp_path}/calib.cache" in done.stdout
+    assert "--calib=calib.cache" in done.stdout
 
 
 def test_a_standalone_loadable_in_the_spelling_of_trtexec(run: Run, whole: Path) -> None:
@@ -118,8 +118,8 @@ def test_scales_as_json_become_a_cache(run: Run, whole: Path, tmp_path: Path) ->
     scales.write_text(json.dumps(data))
     done = run("build", whole, "--precision", "int8", "--calib", scales, "--emit", "trtexec")
     assert done.exit_code == 0, done.stderr
-    assert (tmp_path / "net.calib.cache").read_text() == CACHE
-    assert f"--calib={tmp_path}/net.calib.cache" in (tmp_path / "net.trtexec.sh").read_text()
+    assert (tmp_path / "net.dla.calib.cache").read_text() == CACHE
+    assert "--calib=net.dla.calib.cache" in (tmp_path / "net.trtexec.sh").read_text()
 
 
 def test_tensors_without_a_scale_are_told(run: Run, whole: Path, tmp_path: Path) -> None:
@@ -149,6 +149,11 @@ def test_tensors_without_a_scale_are_told(run: Run, whole: Path, tmp_path: Path)
         (["-o", "no/such/folder/net.engine"], "does not exist"),
         (["--plan", "nowhere.yaml"], "cannot read plan"),
         (["--onnx", "other.onnx"], "MODEL and --onnx are both given"),
+        (["--json"], "--json shows a dry run"),
+        (["-o", "."], "output '.' is a folder"),
+        (["--timing-cache", "no/such/folder/t.cache"], "of the timing cache does not exist"),
+        (["--dry-run", "--engine-cache"], "--engine-cache needs a build, and --dry-run builds nothing"),
+        (["--emit", "trtexec", "--export-disagreements", "d.json"], "--export-disagreements needs a build"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_2(run: Run, whole: Path, words: list[Any], told: str) -> None:
@@ -158,6 +163,59 @@ def test_wrong_use_is_one_line_and_exit_2(run: Run, whole: Path, words: list[Any
     assert len(lines) == 1
     assert told in lines[0]
     assert [p.name for p in whole.parent.iterdir()] == ["net.onnx"]
+
+
+def test_what_is_read_is_never_overwritten(run: Run, whole: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "net.dla.plan.yaml"
+    assert run("plan", whole, "-o", plan).exit_code == 0
+    before = plan.read_text()
+    done = run("build", whole, "--no-optimize", "--plan", plan, "--emit", "trtexec")
+    assert done.exit_code == 2
+    assert "would be overwritten, and it is read" in done.stderr
+    assert plan.read_text() == before
+
+
+def test_a_cache_from_elsewhere_is_put_beside_the_engine(run: Run, whole: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "calib.cache").write_text(CACHE)
+    done = run("build", whole, "--int8", "--calib", tmp_path / "data" / "calib.cache", "--emit", "trtexec")
+    assert done.exit_code == 0, done.stderr
+    assert (tmp_path / "net.dla.calib.cache").read_text() == CACHE
+
+
+def test_scales_of_another_model_are_refused(run: Run, whole: Path, tmp_path: Path) -> None:
+    (tmp_path / "calib.cache").write_text("TRT-8600-EntropyCalibration2\nstranger: 3c000000\n")
+    done = run("build", whole, "--int8", "--calib", tmp_path / "calib.cache", "--dry-run")
+    assert done.exit_code == 2
+    assert "names no tensor of" in done.stderr
+
+
+def test_the_core_of_the_plan_is_that_of_the_engine(run: Run, whole: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    assert run("plan", whole, "-o", plan, "--dla-cores", "1").exit_code == 0
+    done = run("build", whole, "--no-optimize", "--plan", plan, "--dry-run")
+    assert "config.DLA_core = 1" in done.stdout
+    done = run("build", whole, "--no-optimize", "--plan", plan, "--dry-run", "--dla-core", "0")
+    assert "the plan is for DLA core 1, and the engine for core 0" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--mem-pool-size", "dlaSRAM:4"], "dlaSRAM is 4 MiB, and a core of Orin has 1 MiB"),
+        (["--mem-pool-size", "dlaLocalDRAM:2G"], "dlaLocalDRAM is 2048 MiB, and a loadable may have 1024 MiB"),
+        (["--target", "xavier-jp5", "--tensorrt", "10.3"], "Xavier's last TensorRT is 8.5.2"),
+        (["--target", "agx-orin-jp7"], "`dlarewrite scales export --to fp16` makes it so"),
+    ],
+)
+def test_doubts_are_told_before_the_build(run: Run, whole: Path, words: list[str], told: str) -> None:
+    assert told in run("build", whole, "--dry-run", *words).stdout
+
+
+def test_a_folder_is_no_model(run: Run, tmp_path: Path) -> None:
+    done = run("build", tmp_path, "--dry-run")
+    assert done.exit_code == 2
+    assert "is a folder" in done.stderr
 
 
 def test_a_model_has_to_be_given(run: Run) -> None:

@@ -365,12 +365,18 @@ def test_an_int8_script_has_cache_precisions_and_formats(family: str, tmp_path: 
         input_formats=(("", IoFormat("int8", "dla_hwc4")),),
     )
     found = arguments(request)
-    for word in ("--fp16", "--int8", f"--calib={tmp_path}/calib.cache", "--precisionConstraints=prefer"):
+    for word in (
+        "--fp16",
+        "--int8",
+        f"--calib={tmp_path}/with space/net.dla.calib.cache",
+        "--precisionConstraints=prefer",
+    ):
         assert word in found
     assert "--layerPrecisions=a:fp16" in found
     assert "--inputIOFormats=int8:dla_hwc4" in found
     assert not [w for w in found if w.startswith("--outputIOFormats")]
-    assert f"'--onnx={tmp_path}/with space/net.dla.onnx'" in script(request)
+    assert "--onnx=net.dla.onnx" in script(request)
+    assert "--calib=net.dla.calib.cache" in script(request)
 
 
 @pytest.mark.parametrize(("family", "option"), [("8.5", "--safe"), ("8.6", "--buildDLAStandalone")])
@@ -382,19 +388,42 @@ def test_a_standalone_script_has_no_fallback_and_no_profile(family: str, option:
 
 
 def test_the_script_is_shell(tmp_path: Path) -> None:
-    path = tmp_path / "b.sh"
-    path.write_text(script(prepare(MIXED, "10.3", tmp_path / "it's.engine", dla_cores=(0, 1))))
+    path = tmp_path / "a folder" / "b.sh"
+    path.parent.mkdir()
+    path.write_text(script(prepare(MIXED, "10.3", path.parent / "it's.engine", dla_cores=(0, 1))))
 
     def run(*words: str) -> Any:
         environment = {"TRTEXEC": "echo", "PATH": "/usr/bin:/bin"}
-        return subprocess.run(["sh", str(path), *words], env=environment, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            ["sh", str(path), *words], env=environment, capture_output=True, text=True, check=False, cwd="/"
+        )
 
     done = run()
     assert done.returncode == 0
     assert [line.count("--useDLACore=") for line in done.stdout.splitlines()] == [1, 1]
-    assert f"--saveEngine={tmp_path}/it's.dla1.engine" in done.stdout
+    assert "--saveEngine=it's.dla1.engine" in done.stdout
     assert "--separateProfileRun" in run("profile").stdout
     assert run("fly").returncode == 2
+
+
+def test_a_timing_cache_that_is_refused_ends_the_build_with_the_cure(tmp_path: Path) -> None:
+    refusing = {"IBuilderConfig.set_timing_cache": lambda surface, config, cache, ignore: False}
+    request = prepare(MIXED, "10.3", tmp_path / "net.engine", save=True, timing_cache=tmp_path / "t.cache")
+    with pytest.raises(BuildError, match=r"TensorRT refuses config\.set_timing_cache") as caught:
+        build(request, fake("10.3.0", extra=refusing))
+    assert "--ignore-timing-mismatch" in caught.value.hint
+
+
+@pytest.mark.parametrize(("forgotten", "device"), [("b", "GPU"), ("c", "DLA")])
+def test_a_layer_of_no_node_goes_where_its_reader_is(forgotten: str, device: str, tmp_path: Path) -> None:
+    def forget(network: Any) -> None:
+        layer = next(x for x in map(network.get_layer, range(network.num_layers)) if x.name == forgotten)
+        layer.name, layer.metadata = "(Unnamed Layer* 7) [Shuffle]", ""
+
+    trt = fake("10.3.0")
+    build(prepare(MIXED, "10.3", tmp_path / "net.engine", save=True), trt, hooks=[forget])
+    placed = [c for c in calls(trt) if c.startswith("IBuilderConfig.set_device_type") and "Unnamed" in c]
+    assert [c.endswith(f"DeviceType.{device})") for c in placed] == [True]
 
 
 def test_the_dry_run_as_data() -> None:

@@ -27,6 +27,13 @@ NET = """<ir_version: 8, opset_import: ["": 17]> g (float[1,8,8,8] x) => (float[
 TARGETS = {"8": "orin-jp6.0", "10": "orin-jp6", "11": "agx-orin-jp7"}
 
 
+def test_an_int8_border_is_refused_for_want_of_its_scale() -> None:
+    board._demand_kin("x", np.float16, np.zeros(1, np.float32))
+    board._demand_kin("x", np.int8, np.zeros(1, np.int64))
+    with pytest.raises(UsageError, match="'x' is INT8 in the engine and floating-point in the model"):
+        board._demand_kin("x", np.int8, np.zeros(1, np.float32))
+
+
 def kernel_is_small(layer: Any, config: Any) -> bool:
     """A board that takes convolutions of any kernel, and refuses all poolings."""
     return str(layer.type) != "LayerType.POOLING"
