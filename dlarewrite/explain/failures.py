@@ -12,7 +12,7 @@ _failure = functools.partial(Pattern, role=Role.FAILURE, evidence=Evidence.LOG)
 
 BISECT = (
     "halve it: `dlarewrite plan model.onnx -o plan.yaml`, take half of the regions out of the file, build it with "
-    "`dlarewrite build model.onnx --plan plan.yaml`, and go on with the half that fails"
+    "`dlarewrite build model.onnx --no-optimize --plan plan.yaml`, and go on with the half that fails"
 )
 _STANDALONE = "`dlarewrite check --require-full-dla --max-loadables 1` lists what is in the way"
 
