@@ -19,6 +19,7 @@ from dlarewrite.build.pools import MIB, mib
 from dlarewrite.build.release import dotted
 from dlarewrite.build.request import BuildRequest
 from dlarewrite.build.trtexec_options import available
+from dlarewrite.precision.layer_precisions import UNREADABLE
 
 Add = Callable[[str, object], None]
 
@@ -26,7 +27,6 @@ _DEFAULT_WORKSPACE = 1024 * MIB
 # Linux takes no longer argument: MAX_ARG_STRLEN, 32 pages of 4 KiB with the closing zero.
 _LONGEST = 32 * 4096 - 1
 # Its list ends a name at a comma, pairs quotation marks, and reads a star as any text.
-_UNREADABLE = ",'*"
 _ALL_OTHERS = "*"
 _INSTALLED = "/usr/src/tensorrt/bin/trtexec"
 
@@ -106,7 +106,7 @@ def _add_formats(request: BuildRequest, add: Add) -> None:
 
 def spellable(named: Mapping[str, str]) -> dict[str, str]:
     """The entries whose names trtexec can read; in ``name:value`` the last colon counts, so names may hold others."""
-    return {name: value for name, value in named.items() if name == _ALL_OTHERS or not set(name) & set(_UNREADABLE)}
+    return {name: value for name, value in named.items() if name == _ALL_OTHERS or not set(name) & set(UNREADABLE)}
 
 
 def _devices(request: BuildRequest) -> dict[str, str]:

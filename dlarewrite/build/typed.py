@@ -10,11 +10,12 @@ from dlarewrite.precision.typed_out import Typed, to_half
 
 
 def in_half(model: Model, *, keep_io: bool) -> Typed | None:
-    """A copy of ``model`` in FP16; None where nothing in it is FP32, or Q/DQ nodes say what its types mean."""
+    """A copy of ``model`` in FP16; None where nothing in it is FP32, or Q/DQ nodes are its own way to INT8.
+
+    Layers without an FP16 form stay FP32 between Casts; :class:`Typed` names them.
+    """
     if any(is_op(node, "QuantizeLinear", "DequantizeLinear") for node in model.nodes):
         return None
     if not any(dtype(tensor) == np.float32 for node in model.nodes for tensor in node.outputs):
         return None
-    made = to_half(model, keep_io=keep_io)
-    # All that stays FP32 between Casts would run on the GPU as it did before.
-    return made if made.casts or not made.single else None
+    return to_half(model, keep_io=keep_io)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 def check_belongs(console: Console, table: ScaleTable, model: Model, scales: Path, path: Path) -> None:
     """A table that names none of the model's tensors is another model's; one that was made for another gets a word."""
+    from dlarewrite.precision.activations import activations
     from dlarewrite.precision.fingerprint import fingerprint
-    from dlarewrite.precision.settle import activations
 
     names = {t.name for t in activations(model)}
     if not names & table.scales.keys():

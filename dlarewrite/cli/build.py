@@ -108,7 +108,7 @@ def _typed(console: Console, model: Model, chosen: Options, release: str | None)
     from dlarewrite.report.figures import plural
 
     version = parse_version(release) if release is not None else chosen.load_target().profile.tensorrt
-    made = in_half(model, keep_io=chosen.io != "native") if known(version).typed else None
+    made = in_half(model, keep_io=not chosen.native_io) if known(version).typed else None
     if made is None:
         return model
     console.info(f"FP16 in place of FP32, with {plural(made.casts, 'Cast')}: TensorRT {version[0]} runs what is typed")

@@ -112,7 +112,7 @@ def _preview(data: Data, how: Preprocess | None, path: Path, console: Console) -
 def _summary(made: Calibration) -> str:
     from dlarewrite.report.scales import summary
 
-    resumed = f" ({made.resumed} of them from an interrupted run)" if made.resumed else ""
+    resumed = f" ({made.resumed} of them kept by an earlier run)" if made.resumed else ""
     return f"{summary(made.table)}{resumed}"
 
 

@@ -160,7 +160,7 @@ def _plan(
     most, slowdown, wanted = limits
     found = sensitivities(model, table, data, made, target, most=most, threads=threads, watch=watch)
     seconds = predicted_seconds(made.groups, target)
-    proposal = propose(found, made.groups, seconds, max_slowdown=slowdown, want_snr=wanted)
+    proposal = propose(found, made.groups, seconds, max_slowdown=slowdown, want_snr=wanted, snr=made.snr)
     if not proposal.chosen:
         return proposal, made.snr
     return proposal, run(model, proposal.applied(table), data, judgement, threads=threads).snr

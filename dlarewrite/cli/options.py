@@ -39,14 +39,23 @@ _SHAPES = (
 )
 _MACHINE = (
     click.option(
-        "--module", metavar="NAME", help="The module whose clocks count, such as orin-nx-16; see `plan --help`."
+        "--module",
+        metavar="NAME",
+        help="The module whose clocks count: agx-orin-64, agx-orin-32, orin-nx-16, orin-nx-8, drive-orin, agx-xavier, "
+        "xavier-nx.  [default: the target's]",
     ),
-    click.option("--power-mode", metavar="NAME", help="Its power mode, such as 30W."),
+    click.option("--power-mode", metavar="NAME", help="Its power mode, such as 30W.  [default: the fastest]"),
     click.option(
         "--profile",
         type=FILE,
         metavar="layers.json",
-        help="Measured layer times of trtexec --exportProfile or --exportLayerInfo.",
+        help="Measured layer times, as trtexec --exportProfile writes them.",
+    ),
+    click.option(
+        "--layer-info",
+        type=FILE,
+        metavar="info.json",
+        help="With --profile: what the layers hold, as trtexec --exportLayerInfo writes it.",
     ),
 )
 _PLUGIN = (click.option("--plugin", type=FILE, multiple=True, help="Load passes from a Python file. Repeatable."),)

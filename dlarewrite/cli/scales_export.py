@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dlarewrite.cli import options
+from dlarewrite.cli.belongs import check_belongs
 from dlarewrite.cli.command import FILE, command, operand
 from dlarewrite.cli.console import Console
 from dlarewrite.cli.extensions import find_plugins
@@ -17,7 +19,13 @@ from dlarewrite.errors import DlarewriteError, UsageError
 
 if TYPE_CHECKING:
     from dlarewrite.ir.model import Model
+    from dlarewrite.precision.data import Feed
     from dlarewrite.precision.scales import ScaleTable
+
+    Feeds = list[Feed]
+
+_MOST = 8
+"""Samples that a difference is measured on."""
 
 
 @command("export", short_help="Write scales as TensorRT takes them: cache, FP16 model, Q/DQ model.")
@@ -38,6 +46,9 @@ if TYPE_CHECKING:
 @click.option("--io", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True, help="fp16: the border.")
 @click.option("--no-weights", is_flag=True, help="int8, uint8: leave weights in floating point.")
 @click.option("--no-verify", is_flag=True, help="Do not measure the difference in onnxruntime.")
+@click.option(
+    "--inputs", type=FILE, metavar="data.npz", help="Measure on (the first 8 of) these inputs instead of drawn ones."
+)
 @options.shape
 @options.plugin
 def export(
@@ -51,6 +62,7 @@ def export(
     io: str,
     no_weights: bool,
     no_verify: bool,
+    inputs: Path | None,
     **given: Any,
 ) -> None:
     """Write the scales of MODEL in the dialect that the target's TensorRT takes.
@@ -60,7 +72,8 @@ def export(
     fp16         MODEL with FP16 tensors: TensorRT 11 runs what the types say
     int8, uint8  MODEL with Q/DQ: experimental, see what is printed
 
-    Errors against MODEL are measured in onnxruntime and shown.
+    Errors against MODEL are measured in onnxruntime and shown. Those of Q/DQ say little on drawn inputs, which lie
+    beyond the scales: give --inputs.
     """
     from dlarewrite import compiler
     from dlarewrite.precision.scales import ScaleTable
@@ -80,23 +93,24 @@ def export(
         tell(f"load {model}")
         loaded, _ = compiler.load_frozen(model, options.collect(model, given))
     if scales is not None:
-        _check_belongs(console, table, loaded, scales, model)
+        check_belongs(console, table, loaded, scales, model)
+    feeds = None if no_verify else _feeds(inputs, loaded)
     if form == "cache":
         _cache(console, table, loaded, output, (model, layer_precisions), trt_version)
     elif form == "fp16":
-        _half(console, table, loaded, output, io, no_verify)
+        _half(console, table, loaded, output, io == "fp16", feeds)
     else:
-        _quantised(console, table, loaded, output, form, (not no_weights, no_verify))
+        _quantised(console, table, loaded, output, form, not no_weights, feeds)
 
 
-def _check_belongs(console: Console, table: ScaleTable, model: Model, scales: Path, path: Path) -> None:
-    from dlarewrite.precision.fingerprint import fingerprint
-    from dlarewrite.precision.settle import activations
+def _feeds(inputs: Path | None, model: Model) -> Feeds:
+    """What to measure on: the first samples of a file, or nothing, for drawn ones."""
+    if inputs is None:
+        return []
+    from dlarewrite.precision.source import open_data
 
-    if not {t.name for t in activations(model)} & table.scales.keys():
-        raise UsageError(f"{str(scales)!r} names no tensor of {str(path)!r}", hint="is it another model's table?")
-    if table.model and table.model != fingerprint(model):
-        console.warn(f"{scales} was made for another model than {path}")
+    data, _ = open_data(str(inputs), model)
+    return [sample.feed for sample in islice(data.begin(0), _MOST)]
 
 
 def _cache(
@@ -131,7 +145,8 @@ def _cache(
         file.write(data.encode())
     if unsaid:
         console.warn(
-            f"trtexec cannot be told of {len(unsaid)} layers with commas in their names, such as {unsaid[0]!r}"
+            f"trtexec cannot be told of {len(unsaid)} layers, since their names have commas, quotation "
+            f"marks or stars, such as {unsaid[0]!r}"
         )
     precisions = f" --precisionConstraints=prefer --layerPrecisions=$(cat {text_file})" if text and text_file else ""
     words = f"trtexec --onnx={model} --int8 --fp16 --useDLACore=0 --calib={output}{precisions}"
@@ -139,40 +154,39 @@ def _cache(
     console.product(f"{summary(table)}{told}\n{words}\nwrote {', '.join(str(p) for p in (output, text_file) if p)}")
 
 
-def _half(console: Console, table: ScaleTable, loaded: Model, output: Path, io: str, no_verify: bool) -> None:
+def _half(console: Console, table: ScaleTable, loaded: Model, output: Path, half_io: bool, feeds: Feeds | None) -> None:
     from dlarewrite.precision.typed_out import to_half
     from dlarewrite.report.qdq import typed
 
     with console.working("export") as tell:
         tell("set types")
-        found = to_half(loaded, table, keep_io=io == "fp32")
-        measured = "" if no_verify else _measured(console, loaded, found.model, io == "fp16")
+        found = to_half(loaded, table, keep_io=not half_io)
+        measured = "" if half_io else _measured(console, loaded, found.model, feeds)
         found.model.save(output)
     console.product(f"{typed(found, width())}{measured}\nwrote {output}")
 
 
 def _quantised(
-    console: Console, table: ScaleTable, loaded: Model, output: Path, form: str, how: tuple[bool, bool]
+    console: Console, table: ScaleTable, loaded: Model, output: Path, form: str, weights: bool, feeds: Feeds | None
 ) -> None:
     from dlarewrite.precision.qdq_out import KNOWN, to_qdq
     from dlarewrite.report.qdq import quantised
 
-    weights, no_verify = how
     with console.working("export") as tell:
         tell("put pairs in")
         found = to_qdq(loaded, table, kind=form, weights=weights)
-        measured = "" if no_verify else _measured(console, loaded, found.model, changed=False)
+        measured = _measured(console, loaded, found.model, feeds)
         found.model.save(output)
     console.warn(KNOWN[form])
     console.product(f"{quantised(found, width())}{measured}\nwrote {output}")
 
 
-def _measured(console: Console, before: Model, after: Model, changed: bool) -> str:
-    """The line of errors, or "" where the models cannot be compared."""
+def _measured(console: Console, before: Model, after: Model, feeds: Feeds | None) -> str:
+    """The line of errors on a file's inputs, or on drawn ones; "" for None or where nothing can be compared."""
     from dlarewrite.report.qdq import errors
     from dlarewrite.verify import Numerics, prove
 
-    if changed:
+    if feeds is None:
         return ""
     try:
         proof = prove(
@@ -180,6 +194,7 @@ def _measured(console: Console, before: Model, after: Model, changed: bool) -> s
             after.to_proto(),
             numerics=Numerics.LOSSY,
             seeds=(0,),
+            feeds=feeds or None,
             base_dir=before.folder,
             after_dir=after.folder,
         )
@@ -190,4 +205,5 @@ def _measured(console: Console, before: Model, after: Model, changed: bool) -> s
         console.warn(f"not compared with the model: {proof.reason}")
         return ""
     worse = f"; {proof.reason}" if not proof.ok else ""
-    return f"\nOff the model by: {errors(proof)}{worse}"
+    where = "the inputs given" if feeds else "drawn inputs"
+    return f"\nOff the model on {where} by: {errors(proof)}{worse}"

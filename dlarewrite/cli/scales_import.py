@@ -102,7 +102,8 @@ def import_(
         plain.model.save(output)
     if unsaid:
         console.warn(
-            f"trtexec cannot be told of {len(unsaid)} layers with commas in their names, such as {unsaid[0]!r}"
+            f"trtexec cannot be told of {len(unsaid)} layers, since their names have commas, quotation marks or stars, "
+            f"such as {unsaid[0]!r}"
         )
     written = [str(path) for path in (output, *others)]
     if as_json:

@@ -12,11 +12,12 @@ import onnx_graphsurgeon as gs
 
 from dlarewrite.errors import ModelError, UsageError
 from dlarewrite.ir.model import Model
-from dlarewrite.ir.view import label, producer
+from dlarewrite.ir.view import is_float, label, producer
+from dlarewrite.precision.activations import activations
 from dlarewrite.precision.data import Array, Data
 from dlarewrite.precision.fingerprint import fingerprint
 from dlarewrite.precision.histogram import METHODS, Histogram, choose
-from dlarewrite.precision.probe import Probe, activations
+from dlarewrite.precision.probe import Probe
 from dlarewrite.precision.scales import LEVELS, Certainty, Scale, ScaleTable, as_float32
 from dlarewrite.precision.state import Statistics, content, load_state, save_state
 
@@ -99,7 +100,7 @@ def calibrate(
             f"state {str(state)!r} holds {resumed} samples already, and {data.most} are asked for",
             hint="delete it to begin anew, or name another with --state",
         )
-    tensors = {t.name: t for t in activations(model)}
+    tensors = {t.name: t for t in activations(model) if is_float(t)}
     if not tensors:
         raise ModelError("the model has no floating-point activation, so there is nothing to calibrate")
     if data.count is None or seen.done < data.count:

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 
 from dlarewrite.ir.model import Model
 from dlarewrite.ir.view import label
+from dlarewrite.precision.activations import activations
 from dlarewrite.precision.fingerprint import fingerprint
 from dlarewrite.precision.kinship import kin
 from dlarewrite.precision.scales import Certainty, Contradiction, ScaleTable
-from dlarewrite.precision.settle import Gap, Work, activations
+from dlarewrite.precision.settle import Gap, Work
+from dlarewrite.precision.unary import marked
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def carry(table: ScaleTable, before: Model, after: Model, heirs: Mapping[str, st
     pass made out of one with a fixed precision keep that precision. Neither model is changed.
     """
     work = Work(after)
-    work.place(table, kin(before, after, heirs))
+    work.place(marked(table, before), kin(before, after, heirs))
     work.settle()
     scales = {t.name: work.known[t.name] for t in activations(after) if t.name in work.known}
     precisions = _precisions(table.layer_precisions, after)

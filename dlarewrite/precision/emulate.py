@@ -17,12 +17,14 @@ import numpy.typing as npt
 
 from dlarewrite.errors import ModelError, UsageError
 from dlarewrite.ir.model import Model
+from dlarewrite.ir.view import is_float
+from dlarewrite.precision.activations import activations
 from dlarewrite.precision.calibrate import Watch
 from dlarewrite.precision.data import Data
 from dlarewrite.precision.equal_scales import equalise
 from dlarewrite.precision.fake import fake_quantised
 from dlarewrite.precision.layers import Arithmetic, Group, groups
-from dlarewrite.precision.probe import Probe, activations
+from dlarewrite.precision.probe import Probe
 from dlarewrite.precision.quantiser import quantised
 from dlarewrite.precision.scales import Scale, ScaleTable
 from dlarewrite.target import Judgement
@@ -134,7 +136,7 @@ def emulate(
     found = groups(model, table, judgement)
     if equal_scales:
         table = tied(table, found)
-    known = {t.name: t for t in activations(model)}
+    known = {t.name: t for t in activations(model) if is_float(t)}
     if not any(name in table.scales for name in known):
         raise UsageError(
             "the table of scales names no tensor of this model",

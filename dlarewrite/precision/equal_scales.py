@@ -16,6 +16,7 @@ import onnx_graphsurgeon as gs
 from dlarewrite.ir.operand import value_of
 from dlarewrite.ir.view import label
 from dlarewrite.precision.scales import ScaleTable
+from dlarewrite.precision.unary import stands_for_none
 
 _IN_AND_OUT = {
     **dict.fromkeys(("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"), "POOL-INT8-SCALE"),
@@ -54,7 +55,7 @@ def equalise(table: ScaleTable, nodes: Iterable[gs.Node]) -> tuple[Equalised, ..
     groups = _Groups()
     for node in nodes:
         rule, tied = _tied(node)
-        names = [t.name for t in tied if table.get(t.name) is not None]
+        names = [t.name for t in tied if _has_scale(t, table)]
         for name in names:
             groups.tie(names[0], name)
         if len(names) > 1:
@@ -67,6 +68,11 @@ def equalise(table: ScaleTable, nodes: Iterable[gs.Node]) -> tuple[Equalised, ..
         if lost:
             found.append(Equalised(amax, lost, layers, rules))
     return tuple(sorted(found, key=lambda e: -e.worst))
+
+
+def _has_scale(tensor: gs.Tensor, table: ScaleTable) -> bool:
+    scale = table.get(tensor.name)
+    return scale is not None and not stands_for_none(tensor, scale)
 
 
 def _tied(node: gs.Node) -> tuple[str, list[gs.Tensor]]:

@@ -1,4 +1,7 @@
-"""Layer precisions as trtexec takes them: ``--layerPrecisions=name:fp16,name2:fp16`` (up to TensorRT 10.16)."""
+"""Layer precisions as trtexec takes them: ``--layerPrecisions=name:fp16,name2:fp16`` (up to TensorRT 10.16).
+
+trtexec splits at commas, and an entry at its last colon; a star stands for all other layers.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,13 @@ from collections.abc import Mapping
 from dlarewrite.errors import UsageError
 from dlarewrite.precision.scales import PRECISIONS
 
+UNREADABLE = ",'*\r\n"
+"""Characters that a layer's name cannot have in trtexec's lists, or in a shell's quotation of one."""
+
 
 def render(precisions: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
-    """The text (no line break; "" for none), and the names that it cannot hold: those with a comma or a line break."""
-    fits = {name: p for name, p in precisions.items() if name and not set(name) & set(",\r\n")}
+    """The text (no line break; "" for none), and the names that it cannot hold, which have :data:`UNREADABLE`."""
+    fits = {name: p for name, p in precisions.items() if name and not set(name) & set(UNREADABLE)}
     return ",".join(f"{name}:{p}" for name, p in fits.items()), tuple(n for n in precisions if n not in fits)
 
 

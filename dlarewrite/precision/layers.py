@@ -3,7 +3,8 @@
 A convolution and the scale and activation behind it are one operation of the DLA: what lies between them is never
 written, so it is never rounded to INT8. A group is such a chain, or a single node. The rules are Q-SCALE-MISSING,
 Q-AUTOFP16 and Q-HYBRID of the rule book. A sum is not put into a group with a convolution before it: whether the
-compiler does that depends on its release (Q-CONVADD), and counting the tensor between as rounded is the safe side.
+compiler does that depends on its release (Q-CONVADD), and counting the tensor between as rounded is the safe side. Only
+where the table says by scale 1.0 that it is fused, the tensor between is neither written nor read.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import onnx_graphsurgeon as gs
 from dlarewrite.ir.model import Model
 from dlarewrite.ir.view import consumers, is_float, is_op, label
 from dlarewrite.precision.scales import ScaleTable
+from dlarewrite.precision.unary import stands_for_none
 from dlarewrite.target import Judgement, Verdict
 from dlarewrite.target.constness import GraphConstness
 
@@ -94,8 +96,10 @@ def _group(
 ) -> Group:
     inner = {id(t) for node in chain for t in node.outputs if t.name}
     last = {id(t) for t in chain[-1].outputs}
-    reads = {id(t): t for n in chain for t in n.inputs if t.name and id(t) not in inner and not constness.tensor(t)}
-    writes = {id(t): t for n in chain for t in n.outputs if t.name and id(t) in last}
+    touched = [t for n in chain for t in n.inputs if t.name and id(t) not in inner and not constness.tensor(t)]
+    reads = {id(t): t for t in touched if not stands_for_none(t, table.get(t.name))}
+    made = (t for n in chain for t in n.outputs if t.name and id(t) in last)
+    writes = {id(t): t for t in made if not stands_for_none(t, table.get(t.name))}
     arithmetic, why = _arithmetic(model, chain, [*reads.values(), *writes.values()], table, judgement)
     return Group(tuple(chain), tuple(reads.values()), tuple(writes.values()), arithmetic, why)
 

@@ -12,24 +12,12 @@ import onnx
 import onnx_graphsurgeon as gs
 
 from dlarewrite.analysis.cost import elements
-from dlarewrite.ir.model import Model
 from dlarewrite.ir.types import tensor_type
-from dlarewrite.ir.view import dtype, is_float
-from dlarewrite.target.constness import GraphConstness
+from dlarewrite.ir.view import dtype
 from dlarewrite.verify.runner import Session
 
 BUDGET = 256 << 20
 """Bytes of activations that one session gives at once."""
-
-
-def activations(model: Model) -> tuple[gs.Tensor, ...]:
-    """The tensors that INT8 needs scales for: floating-point inputs and results that depend on the inputs, in order.
-
-    Constants, what can be computed from constants and shapes alone, integers and booleans, and empty tensors are none.
-    """
-    constness = GraphConstness(model.nodes)
-    made = [t for node in model.nodes if not constness.node(node) for t in node.outputs]
-    return tuple(t for t in (*model.inputs, *made) if t.name and is_float(t) and 0 not in (t.shape or ()))
 
 
 class Probe:

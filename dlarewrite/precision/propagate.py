@@ -15,7 +15,8 @@ import onnx_graphsurgeon as gs
 from dlarewrite.ir.model import Model
 from dlarewrite.ir.operand import value_of
 from dlarewrite.ir.view import attr, dtype, is_float, is_op, label, producer
-from dlarewrite.precision.scales import FIXED_SIGMOID, LEVELS, Certainty, Scale, ScaleTable
+from dlarewrite.precision.scales import FIXED_SIGMOID, Certainty, Scale, ScaleTable
+from dlarewrite.precision.unary import UNARY, is_unary
 from dlarewrite.target.constness import GraphConstness
 
 BOTH_WAYS = frozenset(
@@ -30,7 +31,6 @@ _SATURATE = frozenset(("MaxPool", "Relu", "Pad", "Clip"))
 FORWARD = frozenset(("Slice", "Split", "Gather"))
 """Operators whose result is a part of the input; the input may be larger than the part."""
 AVERAGES = frozenset(("AveragePool", "GlobalAveragePool", "ReduceMean"))
-_UNARY = "1.0 stands for no scale between Conv and Add, which DLA software 3.13 and later fuses"
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,6 @@ def propagate(table: ScaleTable, model: Model, how: Propagation | None = None) -
     given = {**dict.fromkeys(lacking(work.scales, model), "fp16"), **table.layer_precisions}
     order = [t.name for t in (*model.inputs, *(t for n in model.nodes for t in n.outputs)) if t.name in work.scales]
     return replace(table, scales={name: work.scales[name] for name in order}, layer_precisions=given)
-
-
-def is_unary(scale: Scale) -> bool:
-    """Whether the entry is the 1.0 that says "no scale here": emulation must leave such a tensor alone."""
-    return scale.certainty is Certainty.FIXED and scale.source == _UNARY
 
 
 def lacking(scales: Mapping[str, Scale], model: Model) -> tuple[str, ...]:
@@ -177,7 +172,7 @@ class _Work:
             chain = self._from_conv(tensor)
             if chain and scale is not None and not is_unary(scale):
                 for link in chain:
-                    self.scales[link.name] = Scale(float(LEVELS), _UNARY, Certainty.FIXED)
+                    self.scales[link.name] = UNARY
                 return
 
     def _from_conv(self, tensor: gs.Tensor) -> list[gs.Tensor]:

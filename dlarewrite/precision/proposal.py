@@ -6,6 +6,7 @@ weighed together as well as one by one. Times are the cost model's, FP16 on the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -27,7 +28,8 @@ _FREE = 1e-9
 class Proposal:
     """Layers to take out of INT8 in the order of choice; ``seconds`` is predicted for INT8 alone, ``added`` on top.
 
-    ``predicted`` is the worst output's SNR in dB that single errors add up to (None: nothing left).
+    ``predicted`` is the worst output's SNR in dB that single errors, and what they do not explain, add up to (None:
+    nothing left).
     """
 
     measured: Sensitivities
@@ -69,17 +71,20 @@ def propose(
     *,
     max_slowdown: float = 0.1,
     want_snr: float = 40.0,
+    snr: float = math.inf,
 ) -> Proposal:
     """Take layers out of INT8, each time those that remove the most error of the worst output per second.
 
     Stops when single errors add up to ``want_snr`` dB, or nothing more fits into ``max_slowdown``, a share of
-    ``seconds`` (the predicted time in INT8). ``groups`` are all of the model's.
+    ``seconds`` (the predicted time in INT8). ``groups`` are all of the model's. ``snr`` is what was emulated for the
+    worst output: what single errors do not explain of it, such as layers that were not measured, counts as staying.
     """
     search = _Search(measured, groups)
+    rest = max(10 ** (-snr / 10) - float(search.left().max(initial=0.0)), 0.0)
     budget, allowed = max_slowdown * seconds, 10 ** (-want_snr / 10)
     chosen: list[Sensitivity] = []
     added = 0.0
-    while (noise := search.left()).size and noise.max() > allowed:
+    while (noise := search.left()).size and noise.max() + rest > allowed:
         worst, best, most = int(noise.argmax()), None, 0.0
         for move in search.moves():
             cost = sum(s.seconds for s in move)
@@ -91,7 +96,7 @@ def propose(
         chosen += best
         added += sum(s.seconds for s in best)
         search.take(best)
-    return Proposal(measured, tuple(chosen), seconds, added, decibel(1.0, float(search.left().max(initial=0.0))))
+    return Proposal(measured, tuple(chosen), seconds, added, decibel(1.0, float(search.left().max(initial=0.0)) + rest))
 
 
 class _Search:

@@ -19,8 +19,8 @@ from dlarewrite.ir.editor import Editor
 from dlarewrite.ir.model import Model
 from dlarewrite.ir.operand import value_of
 from dlarewrite.ir.view import Array, consumers, dtype, input_at, is_op, label, producer
-from dlarewrite.precision.propagate import is_unary
 from dlarewrite.precision.scales import LEVELS, Scale, ScaleTable
+from dlarewrite.precision.unary import stands_for_none
 from dlarewrite.precision.weight_check import by_channel, channel_axis
 
 KNOWN = {
@@ -91,7 +91,7 @@ class _Work:
 
     def _obstacle(self, tensor: gs.Tensor, scale: Scale, node: gs.Node | None, table: ScaleTable) -> str:
         kind = dtype(tensor)
-        if is_unary(scale):
+        if stands_for_none(tensor, scale):
             return "its scale stands for none"
         if node is not None and (node.op == "Constant" or value_of(tensor) is not None):
             return "a constant"

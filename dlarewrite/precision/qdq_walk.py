@@ -10,10 +10,10 @@ from dlarewrite.errors import ModelError
 from dlarewrite.ir.editor import Editor
 from dlarewrite.ir.model import Model
 from dlarewrite.ir.view import Array, consumers, dtype, is_op, label
+from dlarewrite.precision.activations import activations
 from dlarewrite.precision.constant_trees import Constants
 from dlarewrite.precision.qdq_nodes import Quantizer, is_dequantize, is_nonnegative, is_quantize, read
 from dlarewrite.precision.scales import Contradiction, Scale, surer
-from dlarewrite.precision.settle import activations
 
 _BY = "import-qdq"
 _MOVES = frozenset(

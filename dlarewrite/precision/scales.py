@@ -45,8 +45,9 @@ class Scale:
     """One tensor's quantisation: the float32 ``scale`` is ``amax / 127``, and ``127 * scale`` is ``amax``, exactly.
 
     ``amax`` (finite, above 0) is in the tensor's own units, as are ``low`` and ``high``, the range that was observed.
-    ``zero_point`` is 0 except where an asymmetric model was read. Raises :class:`UsageError` for an amax that gives no
-    finite float32 scale above 0.
+    ``zero_point`` is 0 except where an asymmetric model was read. It counts as in signed INT8, -128 … 127: that of a
+    UINT8 model is kept less 128, and written plus 128, so that 0 is symmetric in either. Raises :class:`UsageError` for
+    an amax that gives no finite float32 scale above 0.
     """
 
     amax: float

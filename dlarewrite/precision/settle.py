@@ -10,11 +10,13 @@ import onnx_graphsurgeon as gs
 from dlarewrite.ir.model import Model
 from dlarewrite.ir.operand import value_of
 from dlarewrite.ir.view import dtype, is_float, label, producer
+from dlarewrite.precision.activations import activations
 from dlarewrite.precision.curve import Curve, follow, start
 from dlarewrite.precision.demand import Demand, demanded
 from dlarewrite.precision.rules import derive
 from dlarewrite.precision.scales import Certainty, Contradiction, Scale, ScaleTable, surer
 from dlarewrite.precision.span import Operand, Span, of_scale
+from dlarewrite.precision.unary import between, is_unary
 
 _CHEAP = 2.5
 """Up to this many times the sum's amax a bound costs a partial sum little more than a bit; saturation costs more."""
@@ -32,8 +34,8 @@ class Gap:
     why: str
 
 
-def activations(model: Model) -> Iterator[gs.Tensor]:
-    """The floating-point tensors that are computed or fed, each once, in order; constants have no scale."""
+def _computed(model: Model) -> Iterator[gs.Tensor]:
+    """The floating-point tensors that are computed or fed, also from constants: what is known of these helps others."""
     seen: set[str] = set()
     for tensor in (*model.inputs, *(t for node in model.nodes if node.op != "Constant" for t in node.outputs)):
         if tensor.name and tensor.name not in seen and (is_float(tensor) or dtype(tensor) is None):
@@ -47,8 +49,9 @@ class Work:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.known: dict[str, Scale] = {}
+        self.unary: dict[str, Scale] = {}
         self.contradictions: list[Contradiction] = []
-        self._tensors = list(activations(model))
+        self._tensors = list(_computed(model))
         self._values: dict[int, Operand] = {}
         self._spans: dict[str, Span] = {}
 
@@ -57,7 +60,9 @@ class Work:
         for tensor in self._tensors:
             for old in olds.get(tensor.name, ()):
                 scale = table.get(old)
-                if scale is None:
+                if scale is not None and is_unary(scale) and between(tensor):
+                    self.unary[tensor.name] = scale
+                if scale is None or is_unary(scale):
                     continue
                 if old != tensor.name:
                     scale = replace(scale, source=f"{scale.source}, as tensor {old}")
@@ -87,6 +92,8 @@ class Work:
         found = True
         while found:
             found = bool(self._inherit() + self._back(partial=False) or self._bounds() or self._back(partial=True))
+        # What stands for none is no source of other scales, so that it comes last.
+        self.known.update(self.unary)
 
     def _open(self, backwards: bool = False) -> Iterator[tuple[gs.Tensor, Span | None]]:
         """The tensors without a scale, with what their makers say of them."""
@@ -181,7 +188,7 @@ class Work:
 
     def gaps(self) -> Iterator[Gap]:
         """The tensors that are still open, with the first input that holds them up."""
-        for tensor in self._tensors:
+        for tensor in activations(self.model):
             if tensor.name in self.known:
                 continue
             maker = producer(tensor)

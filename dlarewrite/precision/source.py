@@ -11,7 +11,8 @@ from typing import Any
 
 from dlarewrite.errors import EnvironmentMissing, UsageError
 from dlarewrite.ir.model import Model
-from dlarewrite.precision.data import Data, array_data, files_in, function_data, image_data
+from dlarewrite.precision.arrays import array_data
+from dlarewrite.precision.data import Data, files_in, function_data, image_data
 from dlarewrite.precision.images import SUFFIXES, Preprocess, geometry
 from dlarewrite.verify.ports import Port, input_ports
 

@@ -24,11 +24,17 @@ def decibels(value: float | None) -> str:
     return "none" if value == -math.inf else f"{value:.1f}"
 
 
+def _worst(snr: float) -> str:
+    """With its unit, or in words where there is no number."""
+    words = {math.inf: "without any difference", -math.inf: "lost: nothing of the signal is left, or it is not finite,"}
+    return words.get(snr) or f"{decibels(snr)} dB"
+
+
 def emulated(found: Emulation, width: int, top: int) -> str:
     """The outputs' errors, the worst layers', what is not in INT8 and why."""
     counts = ", ".join(f"{n} in {kind}" for kind, n in _counts(found).items() if n)
     parts = [
-        f"worst output {decibels(found.snr)} dB over {plural(found.samples, 'sample')}; "
+        f"worst output {_worst(found.snr)} over {plural(found.samples, 'sample')}; "
         f"{plural(len(found.groups), 'operation')}: {counts}",
         section("Outputs", _errors(found.outputs, width)),
         section(_title(found, top), _errors(found.layers[:top], width)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dlarewrite.precision.unary import between
 from dlarewrite.report.figures import number, plural, some
 from dlarewrite.report.scales import contradictions, summary
 from dlarewrite.report.tables import section, table
@@ -27,6 +28,12 @@ def imported(found: Plain, proofs: Sequence[Evidence], width: int) -> str:
     half = [name for name, p in found.table.layer_precisions.items() if p == "fp16"]
     if half:
         parts.append(f"{plural(len(half), 'layer')} set to FP16, beside a tensor without a scale: {some(half)}")
+        tensors = [t for n in found.model.nodes for t in n.outputs if t.name not in found.table.scales and between(t)]
+        if tensors:
+            parts[-1] += (
+                f"\n{plural(len(tensors), 'tensor')} between a Conv and its Add: with --unary, DLA software 3.13 "
+                "(JetPack 6) fuses these in INT8"
+            )
     if found.relus:
         parts.append(f"{plural(found.relus, 'Relu')} put back, for zero points that took negative values away")
     if found.kept:

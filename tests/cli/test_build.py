@@ -205,7 +205,7 @@ def test_the_core_of_the_plan_is_that_of_the_engine(run: Run, whole: Path, tmp_p
         (["--mem-pool-size", "dlaSRAM:4"], "dlaSRAM is 4 MiB, and a core of Orin has 1 MiB"),
         (["--mem-pool-size", "dlaLocalDRAM:2G"], "dlaLocalDRAM is 2048 MiB, and a loadable may have 1024 MiB"),
         (["--target", "xavier-jp5", "--tensorrt", "10.3"], "Xavier's last TensorRT is 8.5.2"),
-        (["--target", "agx-orin-jp7"], "`dlarewrite scales export --to fp16` makes it so"),
+        (["--target", "agx-orin-jp7", "--no-optimize"], "`dlarewrite scales export --to fp16` makes it so"),
     ],
 )
 def test_doubts_are_told_before_the_build(run: Run, whole: Path, words: list[str], told: str) -> None:

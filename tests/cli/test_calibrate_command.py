@@ -95,7 +95,7 @@ def test_it_goes_on_after_an_error(run, model: Path, tmp_path: Path) -> None:
     assert (tmp_path / "scales.json.state").exists()
     script.write_text(text.format(""))
     result = run(*words)
-    assert result.exit_code == 0 and "made by entropy, 4 samples (3 of them from an interrupted run)" in result.stdout
+    assert result.exit_code == 0 and "made by entropy, 4 samples (3 of them kept by an earlier run)" in result.stdout
     assert not (tmp_path / "scales.json.state").exists()
     resumed = out.read_bytes()
     assert run(*words).exit_code == 0 and out.read_bytes() == resumed

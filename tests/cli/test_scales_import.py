@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner, Result
@@ -91,7 +92,7 @@ def test_an_fp16_model_follows(model: Path, words: list[str]) -> None:
     done = scales("export", model.with_name("plain.onnx"), "-o", out, *words)
     assert done.exit_code == 0, done.stderr
     assert "FP16 but for 0 layers of 2" in done.stdout
-    assert ("Off the model by" in done.stdout) is ("--io" not in words)
+    assert ("Off the model on drawn inputs by" in done.stdout) is ("--io" not in words)
     assert {t.data_type for t in onnx.load(out).graph.initializer} == {onnx.TensorProto.FLOAT16}
 
 
@@ -104,6 +105,21 @@ def test_a_q_dq_model_follows_and_says_that_it_is_experimental(model: Path, form
     assert "experimental" in done.stderr
     assert "2 activations and 1 weight quantised" in done.stdout
     assert sum(n.op_type == "QuantizeLinear" for n in onnx.load(out).graph.node) == 2
+
+
+def test_a_difference_is_measured_on_the_inputs_given(model: Path, tmp_path: Path) -> None:
+    assert read(model).exit_code == 0
+    plain, table, out = (model.with_name(name) for name in ("plain.onnx", "scales.json", "out.onnx"))
+    entry = onnx.load(plain).graph.input[0]
+    dims = [d.dim_value for d in entry.type.tensor_type.shape.dim]
+    np.savez(tmp_path / "several.npz", **{entry.name: np.zeros([3 * dims[0], *dims[1:]], np.float32)})
+    words = ["export", plain, "--scales", table, "-o", out, "--to", "int8", "--inputs"]
+    done = scales(*words, tmp_path / "several.npz")
+    assert done.exit_code == 0, done.stderr
+    assert "Off the model on the inputs given by: " in done.stdout
+    out.unlink()
+    assert scales(*words, tmp_path / "none.npz").exit_code == 2
+    assert not out.exists()
 
 
 def test_wrong_input_is_one_line_and_writes_nothing(model: Path) -> None:

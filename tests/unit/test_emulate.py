@@ -21,6 +21,7 @@ from dlarewrite.precision.fake import fake_quantised
 from dlarewrite.precision.layers import Arithmetic, groups
 from dlarewrite.precision.quantiser import Emitter, quantised, quantised_weights
 from dlarewrite.precision.scales import Certainty, Scale, ScaleTable
+from dlarewrite.precision.unary import UNARY
 from dlarewrite.target import Precision, load_target
 from dlarewrite.testing import parse
 from dlarewrite.verify.runner import run
@@ -254,3 +255,36 @@ g (float[1,8,6,6] x) => (float[1,8,6,6] y) { k = Constant<value = float[1] {1000
     fixed = replace(known, layer_precisions=dict.fromkeys(("a", "y"), "fp16"))
     errors = {e.tensor: e for e in emulate(model, fixed, data()).layers}
     assert errors["a"].snr == -math.inf and errors["a"].worst == math.inf
+
+
+FUSED = """
+<ir_version: 8, opset_import: ["" : 17]>
+g (float[1,8,6,6] x) => (float[1,8,6,6] y) <float[8,8,3,3] w> {
+  r = Relu(x)
+  c = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(r, w)
+  d = Add(c, r)
+  y = Relu(d)
+}
+"""
+
+
+@pytest.mark.parametrize("of_a_cache", [False, True])
+def test_what_a_conv_hands_to_a_fused_add_is_neither_rounded_nor_tied(of_a_cache: bool) -> None:
+    model = Model.load(parse(FUSED))
+    whole = table(model)
+    unary = Scale(127.0, "calib.cache", Certainty.EXACT) if of_a_cache else UNARY
+    fused = replace(whole, scales={**whole.scales, "c": unary})
+    found = groups(model, fused)
+    assert [g.arithmetic for g in found] == [Arithmetic.INT8] * 3
+    assert [[t.name for t in g.writes] for g in found] == [["r"], [], ["y"]]
+    assert [t.name for t in found[2].reads] == ["r"]
+    assert tied(fused, found).scales["r"].same_as(whole.scales["r"])
+    names = {e.tensor for e in emulate(model, fused, data()).layers}
+    assert "c" not in names and names >= {"r", "y"}
+    assert emulate(model, fused, data()).snr >= emulate(model, whole, data()).snr - 0.5
+
+
+def test_a_true_scale_of_one_elsewhere_is_rounded() -> None:
+    model = Model.load(parse(FUSED))
+    known = {**table(model).scales, "r": Scale(127.0, "calib.cache", Certainty.EXACT)}
+    assert [t.name for t in groups(model, ScaleTable(known))[0].writes] == ["r"]

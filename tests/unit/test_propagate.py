@@ -7,8 +7,9 @@ import math
 import pytest
 
 from dlarewrite.ir.model import Model
-from dlarewrite.precision.propagate import Propagation, is_unary, propagate
+from dlarewrite.precision.propagate import Propagation, propagate
 from dlarewrite.precision.scales import Certainty, Scale, ScaleTable
+from dlarewrite.precision.unary import is_unary
 from dlarewrite.testing import parse
 
 

@@ -15,6 +15,7 @@ from dlarewrite.ir.model import Model
 from dlarewrite.precision.carry import Carried, carry, complete
 from dlarewrite.precision.fingerprint import fingerprint
 from dlarewrite.precision.scales import Certainty, Scale, ScaleTable
+from dlarewrite.precision.unary import UNARY, is_unary
 from dlarewrite.testing import parse
 from dlarewrite.verify.runner import Session
 
@@ -192,3 +193,21 @@ def test_carried_scales_hold_what_the_rewritten_network_computes(name: str) -> N
     assert not {
         n: s for n, s in small.items() if "back through Clip" not in s.source and "back through Add" not in s.source
     }
+
+
+CONV = "<float[4,4,1,1] w>"
+
+
+def test_what_stands_for_none_stays_so_and_hands_nothing_on() -> None:
+    known = ScaleTable({**table(x=4, s=5, y=5).scales, "c": Scale(127, "calib.cache", Certainty.EXACT)})
+    before = f"{CONV} {{ c = Conv(x, w) s = Add(c, x) y = Relu(s) }}"
+    kept = carried(before, f"{CONV} {{ d = Identity(x) c = Conv(d, w) s = Add(c, d) y = Relu(s) }}", known)
+    assert is_unary(kept.table.scales["c"])
+    parted = carried(before, f"{CONV} {{ c = Conv(x, w) t = Sigmoid(c) s = Add(t, x) y = Relu(s) }}", known)
+    assert not any(is_unary(s) or s.amax == 127 for s in parted.table.scales.values())
+
+
+def test_a_table_of_its_own_model_keeps_what_stands_for_none() -> None:
+    model = Model.load(parse(f"{HEAD} {CONV} {{ c = Conv(x, w) y = Add(c, x) }}"))
+    found = complete(ScaleTable({**table(x=4, y=5).scales, "c": UNARY}), model)
+    assert is_unary(found.table.scales["c"]) and not found.gaps

@@ -106,3 +106,15 @@ def test_a_model_without_int8_is_refused() -> None:
     table = replace(calibrate(model, data()).table, layer_precisions=dict.fromkeys("ace", "fp16"))
     with pytest.raises(UsageError, match="no layer is in INT8"):
         measured(model, table)
+
+
+def test_error_that_was_not_measured_keeps_the_choice_going_and_counts_in_the_prediction() -> None:
+    model = net()
+    whole, found = measured(model, calibrate(model, data(), Settings("minmax")).table)
+    seconds = predicted_seconds(whole.groups, TARGET)
+    alone = propose(found, whole.groups, seconds, max_slowdown=1e9, want_snr=1.0).predicted
+    assert alone is not None
+    wanted = alone - 3
+    assert propose(found, whole.groups, seconds, max_slowdown=1e9, want_snr=wanted).chosen == ()
+    made = propose(found, whole.groups, seconds, max_slowdown=1e9, want_snr=wanted, snr=alone - 6)
+    assert made.chosen and made.predicted is not None and alone - 6 < made.predicted < wanted
