@@ -28,7 +28,7 @@ from dlarewrite.partition.cost import CostModel
 from dlarewrite.partition.flow import flow
 from dlarewrite.partition.lineup import fit
 from dlarewrite.partition.plan import Alternative, Plan, load_plan
-from dlarewrite.partition.planner import Wish, make_plan
+from dlarewrite.partition.planner import Instance, Wish, make_pair, make_plan, price_plan
 from dlarewrite.partition.planner import frontier as pareto
 from dlarewrite.partition.summary import place, summarise
 from dlarewrite.precision.carry import Carried, carry
@@ -123,16 +123,20 @@ class Result:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a plan's times are for: a module and its power mode (None: the target's own), and measured layer times."""
+    """Where a plan's times are for: a module and its power mode (None: the target's own), and measured layer times.
+
+    ``layer_info`` tells what the profile's layers hold (trtexec's ``--exportLayerInfo``).
+    """
 
     module: str | None = None
     mode: str | None = None
     profile: Path | None = None
+    layer_info: Path | None = None
 
     def cost(self, target: Target, model: Model) -> CostModel:
         """The cost model of this machine for the layers of ``model``."""
         made = CostModel.load(target, module=self.module, mode=self.mode)
-        return made if self.profile is None else made.profiled(self.profile, model.nodes)
+        return made if self.profile is None else made.profiled(self.profile, model.nodes, self.layer_info)
 
 
 def plan(
@@ -142,17 +146,41 @@ def plan(
     watch: Watch | None = None,
     wish: Wish | None = None,
     machine: Machine | None = None,
+    given: Plan | None = None,
     **changes: Any,
 ) -> Plan:
     """Which nodes of a model as it is (shapes frozen as asked) go to the DLA, in which regions; changes nothing.
 
-    ``wish`` says what the plan is best at, ``machine`` where its times are for. Raises UsageError, ModelError.
+    ``wish`` says what the plan is best at, ``machine`` where its times are for. A ``given`` plan, perhaps edited, is
+    priced instead of a new one being made. Raises UsageError, ModelError.
     """
     chosen = replace(options or Options(), **changes)
     _tell(watch, "load")
     model, target = load_frozen(source, chosen)
     _demand_static(model)
+    _tell(watch, "plan")
+    if given is not None:
+        cost = (machine or Machine()).cost(target, model)
+        return price_plan(given, model, judge_model(model, target), target, cost)
     return plan_model(model, target, wish=wish, machine=machine, alternatives=True)
+
+
+def plan_pair(
+    sources: tuple[Any, Any],
+    options: tuple[Options, Options],
+    *,
+    wish: Wish,
+    machine: Machine | None = None,
+    watch: Watch | None = None,
+) -> tuple[Plan, Plan]:
+    """Plan two models that run at once, each on one of the two cores of ``wish``, both on one GPU."""
+    made = []
+    for source, chosen in zip(sources, options, strict=True):
+        _tell(watch, "load")
+        model, target = load_static(source, chosen)
+        made.append(Instance.of(model, judge_model(model, target), target, (machine or Machine()).cost(target, model)))
+    _tell(watch, "plan")
+    return make_pair(made[0], made[1], wish)
 
 
 def plan_model(
@@ -169,14 +197,19 @@ def plan_model(
 
 
 def frontier(
-    source: Any, options: Options | None = None, *, machine: Machine | None = None, watch: Watch | None = None
+    source: Any,
+    options: Options | None = None,
+    *,
+    machine: Machine | None = None,
+    wish: Wish | None = None,
+    watch: Watch | None = None,
 ) -> list[Alternative]:
     """Plans that no other one beats in latency and energy at once (:func:`dlarewrite.partition.planner.frontier`)."""
     _tell(watch, "load")
     model, target = load_frozen(source, options or Options())
     _demand_static(model)
     _tell(watch, "plan")
-    return pareto(model, judge_model(model, target), target, (machine or Machine()).cost(target, model))
+    return pareto(model, judge_model(model, target), target, (machine or Machine()).cost(target, model), wish)
 
 
 def check(source: Any, options: Options | None = None, *, watch: Watch | None = None, **changes: Any) -> Report:

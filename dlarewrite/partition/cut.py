@@ -11,14 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from dlarewrite.partition.network import SINK, SOURCE, Network
 from dlarewrite.partition.problem import HOST, Problem
-
-SOURCE, SINK = 0, 1
-
-_WHOLE = 2**30
-"""Flow in whole numbers: scipy's maximum flow is 32 bits wide, and an arc that must not be cut has to exceed the sum."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +45,6 @@ class Cutter:
             else:
                 self._vertex[layer] = self._vertex[unit]
         self._arcs: list[tuple[int, int, float]] = []
-        self._firm: list[tuple[int, int]] = []
         for handover in problem.handovers:
             maker = self._at(handover.maker)
             readers = sorted({self._at(r) for r in handover.readers})
@@ -74,58 +68,43 @@ class Cutter:
             return
         once = self.size
         self.size += 1
+        # No more than the price flows through the vertex, so its other arcs need not be dearer.
         self._arcs.append((maker, once, price) if leaving else (once, maker, price))
-        self._firm.extend((once, r) if leaving else (r, once) for r in others)
+        self._arcs.extend((once, r, price) if leaving else (r, once, price) for r in others)
 
-    def cut(self, prices: Prices | None = None, barred: Iterable[int] = ()) -> tuple[list[bool], float]:
+    def cut(
+        self, prices: Prices | None = None, barred: Iterable[int] = (), gains: Sequence[float] | None = None
+    ) -> tuple[list[bool], float]:
         """The cheapest labelling (True: DLA; the fewest layers of all cheapest ones), and a lower bound of its cost.
 
         ``barred`` layers stay on the GPU, and what is tied to them. The bound is below the cost by rounding alone.
+        ``gains`` replace what each layer saves on the DLA; the cost is then that of handovers less gains.
         """
-        import numpy as np
-        from scipy.sparse import coo_matrix
-        from scipy.sparse.csgraph import breadth_first_order, maximum_flow
-
         at = prices or Prices()
-        gain = np.zeros(self.size)
-        constant = 0.0
+        gain = [0.0] * self.size
+        constant = at.gpu * sum(self._gpu) if gains is None else 0.0
         for layer, vertex in enumerate(self._vertex):
-            constant += at.gpu * self._gpu[layer]
             if vertex != SINK:
-                gain[vertex] += at.gpu * self._gpu[layer] - at.dla * self._dla[layer]
-        count = len(self._arcs) + len(self._entries)
-        pairs = [(a, b) for a, b, _ in self._arcs] + self._entries
-        arcs = np.array(pairs, dtype=np.int64).reshape(count, 2)
-        price = np.array([at.handover * p for *_, p in self._arcs] + [at.entry] * len(self._entries))
-        to_sink = arcs[:, 1] == SINK
-        np.subtract.at(gain, arcs[to_sink, 0], price[to_sink])
-        held = {self._vertex[layer] for layer in barred} - {SINK}
-        inner = ~to_sink & (arcs[:, 0] != arcs[:, 1]) & (price > 0)
-        arcs, price = arcs[inner], price[inner]
-        wanted = np.flatnonzero(gain > 0)
-        total = float(gain[wanted].sum())
-        if total <= 0:
-            return [False] * len(self._vertex), constant
-        unwanted = np.flatnonzero(gain < 0)
-        barring = np.array(sorted(held), dtype=np.int64)
-        firm = np.array(self._firm, dtype=np.int64).reshape(len(self._firm), 2)
-        source, sink = np.full(len(wanted), SOURCE), np.full(len(unwanted) + len(barring), SINK)
-        tails = np.concatenate([source, unwanted, barring, arcs[:, 0], firm[:, 0]])
-        heads = np.concatenate([wanted, sink, arcs[:, 1], firm[:, 1]])
-        endless = np.full(len(firm) + len(barring), 2 * total)
-        sizes = np.concatenate([gain[wanted], -gain[unwanted], endless[: len(barring)], price, endless[len(barring) :]])
-        graph = coo_matrix((sizes, (tails, heads)), shape=(self.size, self.size)).tocsr()
-        scale = (_WHOLE - 1) / total
-        graph.data = np.floor(np.minimum(graph.data * scale, _WHOLE)).astype(np.int32)
-        graph.eliminate_zeros()
-        found: Any = maximum_flow(graph, SOURCE, SINK)
-        left = graph - found.flow
-        left.data = np.where(left.data > 0, left.data, 0)
-        left.eliminate_zeros()
-        reached = np.zeros(self.size, dtype=bool)
-        reached[breadth_first_order(left, SOURCE, return_predecessors=False)] = True
-        # What is not gained of `total` is paid: cost = constant - total + cut.
-        return [bool(reached[v]) for v in self._vertex], constant - total + found.flow_value / scale
+                own = at.gpu * self._gpu[layer] - at.dla * self._dla[layer] if gains is None else gains[layer]
+                gain[vertex] += own
+        network = Network(self.size)
+        priced = [(tail, head, at.handover * price) for tail, head, price in self._arcs]
+        for tail, head, price in (*priced, *((t, h, at.entry) for t, h in self._entries)):
+            if head == SINK:
+                gain[tail] -= price
+            elif tail != head and price > 0:
+                network.arc(tail, head, price)
+        for vertex, worth in enumerate(gain):
+            if worth > 0:
+                network.arc(SOURCE, vertex, worth)
+            elif worth < 0:
+                network.arc(vertex, SINK, -worth)
+        for vertex in sorted({self._vertex[layer] for layer in barred} - {SINK}):
+            network.firm(vertex, SINK)
+        wanted = sum(worth for worth in gain if worth > 0)
+        reached, cost = network.cut(wanted)
+        # What is not gained of all that is wanted is paid.
+        return [bool(reached[v]) for v in self._vertex], constant - wanted + cost
 
 
 def tied_units(problem: Problem) -> list[int]:

@@ -1,4 +1,4 @@
-"""Regions that are not worth their loadable, or more than a core can hold, go back to the GPU: the least valuable first."""
+"""Regions that are not worth their loadable, or too many, go back to the GPU: the least valuable first."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ OVER_CAP = "over the cap of loadables: of all regions the least gain"
 Regions = list[tuple[int, ...]]
 
 
-def evict(ledger: Ledger, regions: Sequence[tuple[int, ...]], prices: Prices) -> tuple[Regions, dict[int, str]]:
+def evict(
+    ledger: Ledger, regions: Sequence[tuple[int, ...]], prices: Prices, least: float = 0.0
+) -> tuple[Regions, dict[int, str]]:
     """The regions to keep, and the reason of each layer that was sent back; ``prices.entry`` is a loadable's cost.
+
+    A region that gains ``least`` or nothing more goes even if there is room.
 
     Taking a region away leaves every other convex and their order free of cycles, so nothing is formed again. A gain
     is taken anew when a region's neighbour has gone. n regions cost n log n.
@@ -30,7 +34,7 @@ def evict(ledger: Ledger, regions: Sequence[tuple[int, ...]], prices: Prices) ->
         gain, number = heapq.heappop(waiting)
         if gains.get(number) != gain:
             continue
-        poor = gain <= 0 or gain < problem.min_work * prices.gpu
+        poor = gain <= least or 0 < problem.min_work * prices.gpu > gain
         if not poor and len(gains) <= problem.cap:
             break
         near = tally.disturbed(ledger.touched(regions[number]), number)

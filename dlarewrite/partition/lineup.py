@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dlarewrite.errors import UsageError
 from dlarewrite.ir.model import Model
 from dlarewrite.ir.view import label
 from dlarewrite.partition.flow import Flow
@@ -67,11 +68,15 @@ def fit(
     """The plan's regions (name, positions) as far as they fit the model, and a sentence on each thing that does not.
 
     A node that is refused, or is not in the model any more, is left out. A region that a path would leave and enter
-    again is split; regions that would wait for each other are found anew.
+    again is split; regions that would wait for each other are found anew. Raises :class:`UsageError` for a plan that
+    names no node of the model.
     """
     places: dict[str, list[int]] = {}
     for position, node in enumerate(graph.nodes):
         places.setdefault(label(node), []).append(position)
+    named = {*plan.dla_nodes, *plan.gpu}
+    if named and named.isdisjoint(label(node) for node in model.nodes):
+        raise UsageError("the plan names no node of this model", hint="is it another model's plan?")
     notes = _strangers(plan, model, places)
     found: list[tuple[str, tuple[int, ...]]] = []
     for region in plan.regions:

@@ -164,9 +164,12 @@ class _Index:
         return tuple(dict.fromkeys(named or self._named(timing.name)))
 
     def region(self, name: str) -> tuple[int, int] | None:
-        """Positions of a region's first and last node; None where one of them is not in the model."""
+        """Positions of a region's first and last node; None where one of them is not in the model.
+
+        A reformat before a region is called after it, and is none.
+        """
         inside = foreign(name)
-        if inside is None:
+        if inside is None or is_reformat(name):
             return None
         first, last = (list(self._named(end)) for end in ends(inside, self._knows))
         return (min(first), max(last)) if first and last and min(first) <= max(last) else None

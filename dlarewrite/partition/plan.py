@@ -16,12 +16,16 @@ import yaml
 from dlarewrite.errors import UsageError
 
 VERSION = 2
+"""Of the file; fields that are added with a default do not change it."""
+
 
 @dataclass(frozen=True)
 class Region:
     """One loadable: its nodes in order, the tensors that enter and leave it, MACs, bytes, and predicted cost.
 
-    ``inner_bytes`` are the activations that stay inside, at the build's precision; ``core`` is the DLA core.
+    ``weight_bytes`` and ``inner_bytes`` (the activations that stay inside) are at the build's precision; ``core`` is
+    the DLA core. ``gpu_milliseconds`` and ``gpu_millijoules`` are what the same nodes would cost on the GPU; ``why``
+    says what keeps the region from being larger.
     """
 
     name: str
@@ -34,6 +38,9 @@ class Region:
     core: int = 0
     milliseconds: float = 0.0
     millijoules: float = 0.0
+    gpu_milliseconds: float = 0.0
+    gpu_millijoules: float = 0.0
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,12 +64,13 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Alternative:
-    """What another choice would give: the option that asks for it, and its figures."""
+    """What another choice would give: the option that asks for it, its figures, and what it is best at, if anything."""
 
     option: str
     loadables: int
     dla_share: float
     estimate: Estimate
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,7 @@ class Plan:
 
     ``gpu`` maps each node off the DLA to the reason, ``crossings`` each tensor that changes device or loadable to its
     bytes. ``dropped`` are nodes that the DLA would take and the plan leaves to the GPU, ``notes`` what a reader should
-    know.
+    know, ``advice`` what to do next. ``measured`` counts the nodes whose time a profile told.
     """
 
     target: str
@@ -88,6 +96,8 @@ class Plan:
     gpu_only: Estimate | None = None
     alternatives: tuple[Alternative, ...] = ()
     notes: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+    measured: int = 0
 
     @property
     def dla_nodes(self) -> tuple[str, ...]:
@@ -126,8 +136,10 @@ def load_plan(path: Path) -> Plan:
         )
     try:
         return _read(data)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"plan {str(path)!r} lacks or misspells {error}") from error
+    except KeyError as error:
+        raise UsageError(f"plan {str(path)!r} lacks the entry {error}") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"plan {str(path)!r} has a value of the wrong kind: {error}") from error
 
 
 def _read(data: Mapping[str, Any]) -> Plan:
@@ -144,10 +156,18 @@ def _read(data: Mapping[str, Any]) -> Plan:
         predicted=_estimate(data.get("predicted")),
         gpu_only=_estimate(data.get("gpu_only")),
         alternatives=tuple(
-            Alternative(str(a["option"]), int(a["loadables"]), float(a["dla_share"]), Estimate(**a["estimate"]))
+            Alternative(
+                str(a["option"]),
+                int(a["loadables"]),
+                float(a["dla_share"]),
+                Estimate(**a["estimate"]),
+                str(a.get("name", "")),
+            )
             for a in data.get("alternatives") or ()
         ),
         notes=tuple(map(str, data.get("notes") or ())),
+        advice=tuple(map(str, data.get("advice") or ())),
+        measured=int(data.get("measured", 0)),
     )
 
 
@@ -163,6 +183,9 @@ def _region(data: Mapping[str, Any]) -> Region:
         core=int(data.get("core", 0)),
         milliseconds=float(data.get("milliseconds", 0.0)),
         millijoules=float(data.get("millijoules", 0.0)),
+        gpu_milliseconds=float(data.get("gpu_milliseconds", 0.0)),
+        gpu_millijoules=float(data.get("gpu_millijoules", 0.0)),
+        why=str(data.get("why", "")),
     )
 
 

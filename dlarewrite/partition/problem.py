@@ -96,8 +96,9 @@ class Problem:
 class Solution:
     """A division and its proof: no division that keeps the constraints is better than ``bound``.
 
-    ``regions`` are ascending layers each, by their first layer, and ``cores[k]`` is the DLA core of region k. ``value`` and ``bound`` are in the objective's unit, smaller is better (for OFFLOAD: work left
-    on the GPU). ``evicted`` maps each legal layer that stays on the GPU to the reason.
+    ``regions`` are ascending layers each, by their first layer, and ``cores[k]`` is the DLA core of region k.
+    ``value`` and ``bound`` are in the objective's unit, smaller is better (for OFFLOAD: work left on the GPU).
+    ``evicted`` maps each legal layer that stays on the GPU to the reason.
     """
 
     on_dla: tuple[bool, ...]

@@ -3,7 +3,7 @@
 A region is a weakly connected set of DLA layers that no path leaves and re-enters. Layers are levelled by the number of
 changes of place on the way to them: connected layers of one level are convex by construction, and so is the order of
 the regions. Then a region rises to the level of a neighbour that reads from it wherever that pushes everything else out
-of the way; where it would push the neighbour itself, a path leads out of one and back into the other, and they stay two.
+of the way; where it would push the neighbour itself, a path leads out of one and back into the other: they stay two.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from collections.abc import Hashable, Sequence
 from dlarewrite.partition.flow import Flow
 from dlarewrite.partition.forest import Forest
 
-EFFORT = 20
-"""Steps per layer and edge that may be spent on joining regions; what is left over then stays apart, correct but
-more than need be. Real networks use less than one."""
+EFFORT = 5
+"""Steps per layer and edge that may be spent on joining regions, on top of ``HEAD_START``; what is left over then stays
+apart, correct but more regions than need be. It takes thousands of tangled layers to get there."""
+
+HEAD_START = 100_000
+"""Steps that any graph may take."""
 
 
 def find_regions(graph: Flow, on_dla: Sequence[bool]) -> list[tuple[int, ...]]:
@@ -75,7 +78,7 @@ class _Groups:
         self._level = list(level)
         self._parent = list(range(len(makers)))
         self._members: dict[int, list[int]] = {}
-        self._steps = EFFORT * (len(makers) + sum(map(len, makers))) + 10_000
+        self._steps = EFFORT * (len(makers) + sum(map(len, makers))) + HEAD_START
         for reader, found in enumerate(makers):
             for maker in found:
                 self._meet(maker, reader)

@@ -22,7 +22,7 @@ EFFORT = 60_000
 """Layers times trials that local search may look at; the exact cut comes first and needs no search on most networks."""
 
 
-LARGE = 5_000
+LARGE = 2_000
 """Layers from which on labellings are formed into regions in one way only, and surcharges are sought coarsely."""
 
 
@@ -41,9 +41,13 @@ class Search:
         self.bound = 0.0
         self.formed = 0
         """Regions that the last offer had before any was evicted."""
+        self.crowded = False
+        """Whether any offer had more of them than fit."""
         self.regions: Regions = []
         self.reasons: dict[int, str] = {}
         self._score = score or (lambda bill, _: bill.total)
+        # A sum is never better for a region that gains nothing; the slower of two devices may be.
+        self._least = (0.0,) if score is None else (0.0, -math.inf)
         self._legal = problem.legal
         units: dict[int, list[int]] = {}
         for layer, unit in enumerate(tied_units(problem)):
@@ -70,17 +74,19 @@ class Search:
             formed = self.former.form(wanted, late=late)
             if not late:
                 self.formed = len(formed)
-            regions, reasons = self.keep(formed)
-            value = self._score(self.ledger.bill(regions), regions)
-            if value < self.value - 1e-12 * abs(value):
-                self.value, self.regions, self.reasons, better = value, regions, reasons, True
+                self.crowded |= len(formed) > self.problem.cap
+            for least in self._least if len(wanted) <= LARGE else self._least[-1:]:
+                regions, reasons = self.keep(formed, least)
+                value = self._score(self.ledger.bill(regions), regions)
+                if value < self.value - 1e-12 * abs(value):
+                    self.value, self.regions, self.reasons, better = value, regions, reasons, True
         return better
 
-    def keep(self, regions: Regions) -> tuple[Regions, dict[int, str]]:
+    def keep(self, regions: Regions, least: float = 0.0) -> tuple[Regions, dict[int, str]]:
         """Evict until what is left is worth it, fits, and tears no tied layers apart."""
         reasons: dict[int, str] = {}
         while True:
-            regions, gone = evict(self.ledger, regions, self.prices)
+            regions, gone = evict(self.ledger, regions, self.prices, least)
             reasons.update(gone)
             inside = {layer for region in regions for layer in region}
             torn = {i for unit in self._bound_units if not inside.issuperset(unit) for i in unit} & inside

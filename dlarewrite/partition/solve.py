@@ -1,8 +1,9 @@
 """The best plan under a problem's costs, and the proof of how good it is.
 
-Layers and handovers alone are a minimum cut. The cost of a loadable is laid on entries along one path through each legal
-island (:mod:`dlarewrite.partition.charges`), which keeps the cut's value a lower bound. Its labelling is formed into
-convex regions; those that do not pay, or are too many, are evicted, and what remains open is searched.
+Layers and handovers alone are a minimum cut. The cost of a loadable is laid on entries along one path through each
+legal island (:mod:`dlarewrite.partition.charges`), which keeps the cut's value a lower bound. Its labelling is formed
+into convex regions; those that do not pay, or are too many, are evicted. Where that leaves a gap, cuts into one, two, …
+stages (:mod:`dlarewrite.partition.stages`) give better divisions and better bounds, and the rest is searched.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import replace
 from dlarewrite.partition.cores import spread
 from dlarewrite.partition.cut import Prices
 from dlarewrite.partition.problem import Objective, Problem, Solution
+from dlarewrite.partition.proof import by_stages
 from dlarewrite.partition.search import LARGE, TOO_LARGE, Search
 from dlarewrite.partition.throughput import balance_devices
 
@@ -42,9 +44,15 @@ def add_up(problem: Problem) -> Search:
     search.offer(labels)
     if search.proven:
         return search
-    _cap(search)
-    search.offer(search.cut(Prices())[0])
     search.offer(problem.legal)
+    if search.crowded:
+        _cap(search)
+    if len(problem.dla) > LARGE:
+        search.offer(search.cut(Prices(), search.reasons)[0])
+        return search
+    search.offer(search.cut(Prices())[0])
+    if not search.proven:
+        search.bound = max(search.bound, by_stages(search, search.prices, search.bound)[0])
     for _ in range(3):
         if search.proven or not search.offer(search.cut(Prices(), search.reasons)[0]):
             break
@@ -58,17 +66,24 @@ def _cap(search: Search) -> None:
     if problem.cap == 0:
         search.bound = sum(problem.gpu)
         return
+    if len(problem.dla) > LARGE:
+        # One step, small: large surcharges make the flow of a large network long, and eviction keeps to the cap anyway.
+        _surcharge(search, max(search.problem.gpu, default=0.0))
+        return
     low, high = 0.0, max(sum(problem.gpu), 1e-300)
-    steps = STEPS if len(problem.dla) <= LARGE else STEPS // 3
-    for step in range(steps):
+    for step in range(STEPS):
         # Interesting surcharges are spread over orders of magnitude, so the first halvings are of the exponent.
-        extra = high / 16 if low == 0 and step < steps // 2 else (low + high) / 2
-        labels, cost = search.cut(Prices(entry=problem.loadable + extra))
-        search.bound = max(search.bound, cost - extra * problem.cap)
-        search.offer(labels)
+        extra = high / 16 if low == 0 and step < STEPS // 2 else (low + high) / 2
+        _surcharge(search, extra)
         if search.proven:
             return
         low, high = (extra, high) if search.formed > problem.cap else (low, extra)
+
+
+def _surcharge(search: Search, extra: float) -> None:
+    labels, cost = search.cut(Prices(entry=search.problem.loadable + extra))
+    search.bound = max(search.bound, cost - extra * search.problem.cap)
+    search.offer(labels)
 
 
 def _work_only(problem: Problem) -> Problem:

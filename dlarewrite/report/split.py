@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dlarewrite.report.figures import percent
 from dlarewrite.report.tables import section, table
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def render(manifest: Manifest, evidence: Evidence, width: int) -> str:
     total = sum(part.macs for part in manifest.parts)
     on_dla = sum(part.macs for part in manifest.parts if part.device == "dla")
     loadables = sum(part.loadables for part in manifest.parts)
-    share = f"{on_dla / total:.1%} of the MACs" if total else "no MACs"
+    share = f"{percent(on_dla / total)} of the MACs" if total else "no MACs"
     rows = [(part.name, part.device.upper(), str(part.nodes), f"{part.macs:,}") for part in manifest.parts]
     blocks = [
         f"{_count(len(manifest.parts), 'part')}, {share} on the DLA in {_count(loadables, 'loadable')}",

@@ -38,7 +38,7 @@ def test_it_splits_proves_and_says_what_crosses(run, net: Path, tmp_path: Path) 
     result = run("split", net, "-o", out)
     assert result.exit_code == 0, result.stderr
     assert files(out) == ["head.onnx", "manifest.json", "runner.py", "tail.onnx", "trunk.onnx"]
-    assert result.stdout.startswith("3 parts, 66.7% of the MACs on the DLA in 1 loadable\n")
+    assert result.stdout.startswith("3 parts, 66.7 % of the MACs on the DLA in 1 loadable\n")
     assert "  yields d float32[1,8,8,8] to tail" in result.stdout and "equal (EXACT: " in result.stdout
     assert "36,864 MACs (a): before 'b' (HardSigmoid), which the DLA does not take" in result.stdout
     assert "[I] --optimize" in result.stderr and f"wrote {out / 'head.onnx'}, " in result.stderr

@@ -24,7 +24,9 @@ def problems(draw: st.DrawFn, most: int = 7, *, limits: bool = True) -> Problem:
     makers = [tuple(sorted(draw(st.sets(st.integers(0, i - 1), max_size=2)))) if i else () for i in range(size)]
     legal = draw(st.lists(st.sampled_from([True, True, True, False]), min_size=size, max_size=size))
     gpu = draw(st.lists(COSTS, min_size=size, max_size=size))
-    dla = [c if ok else math.inf for c, ok in zip(draw(st.lists(COSTS, min_size=size, max_size=size)), legal, strict=True)]
+    dla = [
+        c if ok else math.inf for c, ok in zip(draw(st.lists(COSTS, min_size=size, max_size=size)), legal, strict=True)
+    ]
     handovers = []
     for maker in range(-1, size):
         readers = [r for r, found in enumerate(makers) if maker in found or (maker == HOST and not found)]

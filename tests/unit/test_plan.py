@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -147,3 +148,39 @@ def test_two_cores_share_the_work_and_the_busier_bounds_the_pipeline() -> None:
     busiest = max(r.milliseconds for r in found.regions)
     rest = found.predicted.gpu_ms + found.predicted.crossing_ms
     assert found.predicted.bottleneck_ms == pytest.approx(max(busiest, rest), rel=1e-5)
+
+
+def test_stored_types_do_not_change_what_a_build_holds() -> None:
+    """8 x 8 x 3 x 3 weights, twice: a byte each in INT8, two in FP16, however the file stores them."""
+    half = NET.replace("float[", "float16[")
+    for net in (NET, half):
+        assert made(net).regions[0].weight_bytes == 2 * 2 * 576
+        assert made(net, precision="int8").regions[0].weight_bytes == 2 * 576
+
+
+def test_the_weight_of_energy_goes_from_latency_to_energy() -> None:
+    ends = [made(FUSED, precision="int8", wish=Wish(energy_weight=w)) for w in (0.0, 1.0)]
+    alone = [made(FUSED, precision="int8", wish=Wish(o)) for o in (Objective.LATENCY, Objective.ENERGY)]
+    assert [e.predicted for e in ends] == [a.predicted for a in alone]
+
+
+def test_a_reformat_is_no_region_of_a_profile(tmp_path: Path) -> None:
+    region = "{ForeignNode[a...y]}"
+    rows = [(f"Reformatting CopyNode for Input Tensor 0 to {region}", 0.05), (region, 3.0), ("stranger", 1.0)]
+    path = tmp_path / "layers.json"
+    path.write_text(json.dumps([{"count": 9}, *({"name": n, "averageMs": ms} for n, ms in rows)]))
+    found = made(FUSED, precision="int8", machine=Machine(profile=path))
+    assert found.predicted is not None
+    assert found.predicted.dla_ms == pytest.approx(3.0)
+    assert found.measured == 5
+    assert found.notes == (
+        "1 layer of the profile names no node of the model, and 1 ms are left out, most of it 'stranger'",
+    )
+
+
+def test_advice_fits_the_plan() -> None:
+    assert any("INT8" in line for line in made(FUSED).advice)
+    assert not made(FUSED, precision="int8").advice
+    none = made(FUSED, wish=Wish(Objective.LATENCY))
+    assert not none.regions
+    assert none.advice == ("--objective offload moves what it can to the DLA all the same, to free the GPU.",)
