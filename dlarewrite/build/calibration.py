@@ -16,7 +16,7 @@ def load_scales(path: Path) -> ScaleTable:
     if table.header and table.method != _METHOD:
         raise UsageError(
             f"{str(path)!r} was made by {table.method!r}; the DLA takes scales of the entropy-2 calibrator alone",
-            hint="if the numbers are right: `dlarewrite scales export MODEL --scales FILE --trt-version 8600 -o new.cache`",
+            hint="if the numbers are right: `dlarewrite scales export MODEL --scales FILE --trt-version 8600 -o NEW`",
         )
     if not table.scales:
         raise UsageError(f"{str(path)!r} has no scales")

@@ -29,7 +29,9 @@ COMMANDS = {
     "calibrate": Entry("dlarewrite.cli.calibrate:calibrate", "Find INT8 scales by running the model on data."),
     "emulate": Entry("dlarewrite.cli.emulate:emulate", "Show the error that INT8 with a table of scales makes."),
     "sparsity": Entry("dlarewrite.cli.sparsity:sparsity", "Say which convolutions could be 2:4 sparse on the DLA."),
-    "scales": Entry("dlarewrite.cli.scales:scales", "INT8 scales: show, convert, merge, carry, coverage, import, export."),
+    "scales": Entry(
+        "dlarewrite.cli.scales:scales", "INT8 scales: show, convert, merge, carry, coverage, import, export."
+    ),
     "diff": Entry("dlarewrite.cli.diff:diff", "Say what changed between two models, node by node, by pass."),
     "explain": Entry("dlarewrite.cli.explain:explain", "Explain a rule, or a pasted TensorRT build log."),
     "list": Entry("dlarewrite.cli.list_:list_", "List passes, targets, rules, support or plugins."),

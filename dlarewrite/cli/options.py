@@ -108,6 +108,8 @@ _VERIFY = (
 
 
 def group(options: Sequence[Decorator[Any]]) -> Decorator[F]:
+    """Several options as one decorator, in the order in which the help shows them."""
+
     def decorate(function: F) -> F:
         for option in reversed(options):
             function = option(function)

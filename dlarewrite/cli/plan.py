@@ -121,11 +121,12 @@ def plan(
             _write(console, place, one)
         console.product(report.pair((str(model), str(other)), pair, form, width()))
         return
-    with console.working("plan") as tell:
-        if pareto:
+    if pareto:
+        with console.working("plan") as tell:
             points = compiler.frontier(model, chosen, machine=machine, wish=wish, watch=tell)
-            console.product(report.frontier(points, form, width()))
-            return
+        console.product(report.frontier(points, form, width()))
+        return
+    with console.working("plan") as tell:
         made = compiler.plan(model, chosen, wish=wish, machine=machine, given=found, watch=tell)
     for note in made.notes:
         console.warn(note)

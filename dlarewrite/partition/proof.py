@@ -19,12 +19,18 @@ STAGES = 16
 """Turns of the DLA that are tried; more than that, and the plain cut's bound stands in."""
 
 
-def by_stages(search: Search, prices: Prices, plain: float, *, tighten: bool = True) -> tuple[float, list[bool]]:
+EFFORT = 200_000
+"""Layers times stages that one proof may take: a second or two."""
+
+
+def by_stages(
+    search: Search, prices: Prices, plain: float, *, effort: int = EFFORT, tighten: bool = True
+) -> tuple[float, list[bool]]:
     """Offer the best divisions with one, two, … regions; a lower bound at ``prices``, and the labelling that gives it.
 
     A division of k regions takes at most k stages, so it costs no less than k loadables and the staged cut for k;
     beyond the last k tried, no less than the cut without any region's cost. ``plain`` is the bound with charged
-    entries.
+    entries, ``effort`` the layers times stages that may be looked at.
     """
     problem = search.problem
     stager = Stager(problem, search.barred)
@@ -32,7 +38,8 @@ def by_stages(search: Search, prices: Prices, plain: float, *, tighten: bool = T
     least, best = prices.gpu * sum(problem.gpu), [False] * len(problem.dla)
     for stages in range(1, min(problem.cap, STAGES) + 1):
         fixed = prices.entry * stages
-        if max(free + fixed, plain) >= least * (1 - ROUNDING) or not stager.fits(stages):
+        effort -= len(problem.dla) * 2 * stages
+        if max(free + fixed, plain) >= least * (1 - ROUNDING) or not stager.fits(stages) or effort < 0:
             return max(plain, min(least, free + fixed)), best
         labels, cost = stager.cut(stages, prices)
         charged, _ = stager.cut(stages, prices, share=1.0)

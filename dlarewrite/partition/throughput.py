@@ -14,7 +14,7 @@ from dlarewrite.partition.cut import Prices
 from dlarewrite.partition.eviction import Regions
 from dlarewrite.partition.ledger import Bill
 from dlarewrite.partition.problem import Problem
-from dlarewrite.partition.proof import by_stages
+from dlarewrite.partition.proof import EFFORT, by_stages
 from dlarewrite.partition.search import LARGE, Search
 from dlarewrite.partition.tally import GPU
 
@@ -76,7 +76,7 @@ def _stage(search: Search) -> None:
     for _ in range(HALVINGS // 2):
         share = (low + high) / 2
         prices = search.prices = shared(problem, share)
-        bound, labels = by_stages(search, prices, search.cut(prices)[1], tighten=False)
+        bound, labels = by_stages(search, prices, search.cut(prices)[1], effort=EFFORT // 20, tighten=False)
         search.bound = max(search.bound, bound)
         if search.proven:
             return

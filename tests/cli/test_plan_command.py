@@ -64,7 +64,9 @@ def test_an_edited_plan_is_priced(run, net: Path, planned: Path) -> None:
 
 
 def test_each_point_of_the_frontier_can_be_asked_for(run, net: Path) -> None:
-    found = json.loads(run("plan", net, "--precision", "int8", "--pareto", "--json").stdout)
+    done = run("plan", net, "--precision", "int8", "--pareto", "--json")
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
     assert found["version"] == 1
     assert len(found["frontier"]) > 1
     for point in found["frontier"]:
