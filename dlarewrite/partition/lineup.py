@@ -109,9 +109,9 @@ def _strangers(plan: Plan, model: Model, places: Mapping[str, Sequence[int]]) ->
     twice = [name for name, count in Counter(plan.dla_nodes).items() if count > 1]
     notes = []
     if gone:
-        notes.append(f"{len(gone)} planned nodes are not in the model, the first: {gone[0]!r}")
+        notes.append(f"planned nodes that are not in the model: {len(gone)}, the first: {gone[0]!r}")
     if new:
-        notes.append(f"{len(new)} layers of the model are not in the plan and go to the GPU, the first: {new[0]!r}")
+        notes.append(f"layers of the model that the plan lacks and the GPU takes: {len(new)}, the first: {new[0]!r}")
     if twice:
-        notes.append(f"{len(twice)} nodes stand in two regions of the plan, the first: {twice[0]!r}")
+        notes.append(f"nodes that stand in two regions of the plan: {len(twice)}, the first: {twice[0]!r}")
     return notes

@@ -12,14 +12,14 @@ from dlarewrite.partition.stages import Stager
 ROUNDS = 16
 """Steps of the multipliers that let staged cut and handovers agree."""
 
-TIGHT = 1_200
-"""Layers up to which those steps are taken."""
+AGREEMENT = 120_000
+"""Layers times stages times steps that may be taken."""
 
 STAGES = 16
 """Turns of the DLA that are tried; more than that, and the plain cut's bound stands in."""
 
 
-EFFORT = 200_000
+EFFORT = 60_000
 """Layers times stages that one proof may take: a second or two."""
 
 
@@ -36,7 +36,11 @@ def by_stages(
     stager = Stager(problem, search.barred)
     free = search.cut(Prices(prices.dla, prices.gpu, prices.handover))[1]
     least, best = prices.gpu * sum(problem.gpu), [False] * len(problem.dla)
-    for stages in range(1, min(problem.cap, STAGES) + 1):
+    most = min(problem.cap, STAGES)
+    # Where a loadable costs nothing, k stages are never better than more: a few numbers on the way are enough.
+    turns = range(1, most + 1) if prices.entry else sorted({min(most, 2**k) for k in range(6)})
+    patience = AGREEMENT
+    for stages in turns:
         fixed = prices.entry * stages
         effort -= len(problem.dla) * 2 * stages
         if max(free + fixed, plain) >= least * (1 - ROUNDING) or not stager.fits(stages) or effort < 0:
@@ -45,15 +49,18 @@ def by_stages(
         charged, _ = stager.cut(stages, prices, share=1.0)
         search.offer(labels)
         search.offer(charged)
-        if tighten and problem.handovers and len(problem.dla) <= TIGHT and cost + fixed < least:
-            cost = max([cost, *_agree(search, stager, stages, prices, min(least, search.value) - fixed)])
+        rounds = min(ROUNDS, patience // (2 * stages * len(problem.dla)))
+        if tighten and problem.handovers and cost + fixed < least and rounds:
+            found = list(_agree(search, stager, stages, prices, min(least, search.value) - fixed, rounds))
+            patience -= 2 * stages * len(problem.dla) * len(found)
+            cost = max(cost, *found)
         if cost + fixed < least:
             least, best = cost + fixed, charged
     more = math.inf if problem.cap <= STAGES else free + prices.entry * (STAGES + 1)
     return max(plain, min(least, more)), best
 
 
-def _agree(search: Search, stager: Stager, stages: int, prices: Prices, goal: float) -> Iterator[float]:
+def _agree(search: Search, stager: Stager, stages: int, prices: Prices, goal: float, rounds: int) -> Iterator[float]:
     """Bounds from dividing each layer's gain between a staged cut without handovers and a cut with them alone.
 
     Each half may choose its own devices; where they differ, gain moves from the half that uses the DLA to the other
@@ -66,7 +73,7 @@ def _agree(search: Search, stager: Stager, stages: int, prices: Prices, goal: fl
     constant = prices.gpu * sum(problem.gpu)
     staged = list(whole)
     best, patience, pace = -math.inf, 0, 1.0
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         first, one = stager.cut(stages, prices, gains=staged)
         rest = [w - s for w, s in zip(whole, staged, strict=True)]
         other, two = search.cutter.cut(Prices(handover=prices.handover), search.barred, gains=rest)

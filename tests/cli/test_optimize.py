@@ -170,7 +170,7 @@ def test_a_plan_holds_back_what_it_leaves_to_the_gpu_and_names_what_no_longer_fi
     plan.write_text(yaml.safe_dump(data))
     held = run("optimize", model, tmp_path / "held.onnx", "--plan", plan, "--json")
     assert held.exit_code == free.exit_code == 0
-    assert "1 planned nodes are not in the model, the first: 'ghost'" in held.stderr
+    assert "planned nodes that are not in the model: 1, the first: 'ghost'" in held.stderr
     reasons = {r["reason"] for r in json.loads(held.stdout)["refusals"] if refused in r["nodes"]}
     assert "the plan leaves it to the GPU" in reasons
     assert "the plan leaves it to the GPU" not in free.stdout

@@ -374,7 +374,7 @@ def test_a_plan_narrows_the_trunk_and_what_does_not_fit_is_said(tmp_path: Path) 
     (_, written, evidence), _ = put(parse(SHARED), tmp_path / "out", plan=plan)
     assert evidence.ok and [p.macs for p in written.parts if p.name == "trunk"] == [8 * 8 * 9 * 256]
     said = "; ".join(written.notes)
-    assert "1 planned nodes are not in the model, the first: 'ghost'" in said
+    assert "planned nodes that are not in the model: 1, the first: 'ghost'" in said
     assert "dla_0: node 't' is gpu (UNARY-NO" in said and "it goes to the GPU" in said
 
 
