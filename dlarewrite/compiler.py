@@ -256,6 +256,7 @@ class _Run:
         self.write = write
         self.target = options.load_target()
         self.choice = Choice()
+        self.judged: Judgement | None = None
         self.prefix: tuple[tuple[str, ...], Run] | None = None
         self.now: Run | None = None
         self.registry = discover(options.plugins)
@@ -316,7 +317,7 @@ class _Run:
                 hint=f"--skip {','.join(removed)} leaves it out, --keep-going writes the result without it",
             )
         _tell(self.watch, "judge")
-        after = describe(_name(self.source), self.target, model, judge_model(model, self.target))
+        after = describe(_name(self.source), self.target, model, self.judged or judge_model(model, self.target))
         report = replace(
             after,
             before=self.before.before,
@@ -339,10 +340,10 @@ class _Run:
             model, log = self.run(removed, choice, check_each=check_each)
             judged = judge_model(model, self.target)
             placed = place(model, judged, self.target)
-            return Trial(choice, model, log, placed, summarise(model, judged, self.target, placed))
+            return Trial(choice, model, log, judged, placed, summarise(model, judged, self.target, placed))
 
         found = settle(attempt, self.before.before, legalising)
-        self.choice = found.choice
+        self.choice, self.judged = found.choice, found.judged
         return found.model, found.log
 
     def run(

@@ -21,6 +21,7 @@ from dlarewrite.ir.view import label
 from dlarewrite.partition.islands import worthwhile_macs
 from dlarewrite.partition.summary import Placement, Summary
 from dlarewrite.rewrite.manager import RewriteLog
+from dlarewrite.target import Judgement
 
 _GAIN = 0.25
 _FEW = 4
@@ -43,6 +44,7 @@ class Trial:
     choice: Choice
     model: Model
     log: RewriteLog
+    judged: Judgement
     placed: Placement
     summary: Summary
 

@@ -22,7 +22,9 @@ HALVINGS = 14
 """Of the share between the devices: to 1/16000."""
 
 CHOICES = 8
-"""Best of all places to change over that are tried in full."""
+"""Best of all places to change over that are tried in full, in networks of up to ``TRIED`` layers; fewer beyond."""
+
+TRIED = 400
 
 
 def device_times(problem: Problem, bill: Bill, regions: Regions) -> tuple[float, float]:
@@ -76,7 +78,7 @@ def _stage(search: Search) -> None:
     for _ in range(HALVINGS // 2):
         share = (low + high) / 2
         prices = search.prices = shared(problem, share)
-        bound, labels = by_stages(search, prices, search.cut(prices)[1], effort=EFFORT // 20, tighten=False)
+        bound, labels = by_stages(search, prices, search.cut(prices)[1], effort=EFFORT // 10, tighten=False)
         search.bound = max(search.bound, bound)
         if search.proven:
             return
@@ -104,7 +106,7 @@ def between(search: Search, first: Sequence[bool], then: Sequence[bool]) -> list
         if first[unit[0]] != then[unit[0]]:
             found.append((scale.move(unit, first[unit[0]]), number))
     picked: list[list[bool]] = []
-    for _, number in sorted(found)[: CHOICES if len(search.problem.dla) <= LARGE else 1]:
+    for _, number in sorted(found)[: _choices(search)]:
         labels = list(then)
         for unit in units[:number]:
             for layer in unit:
@@ -129,10 +131,14 @@ def windows(search: Search, base: Sequence[bool]) -> list[list[bool]]:
             found.append((slower, start, end))
         found.append((scale.move(first, False), start + 1, end))
     picked: list[list[bool]] = []
-    for _, start, stop in sorted(found)[: CHOICES if len(search.problem.dla) <= LARGE else 1]:
+    for _, start, stop in sorted(found)[: _choices(search)]:
         inside = {layer for unit in chosen[start:stop] for layer in unit}
         picked.append([layer in inside for layer in range(len(base))])
     return picked
+
+
+def _choices(search: Search) -> int:
+    return max(1, min(CHOICES, 8 * TRIED // max(1, len(search.problem.dla))))
 
 
 def _in_order(search: Search) -> list[tuple[int, ...]]:
