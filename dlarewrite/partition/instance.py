@@ -20,6 +20,7 @@ from dlarewrite.partition.flow import Flow, flow
 from dlarewrite.partition.fusion import fusion_groups
 from dlarewrite.partition.islands import ISLAND_SHARE
 from dlarewrite.partition.problem import HOST, Handover, Objective, Problem
+from dlarewrite.partition.regions import find_regions
 from dlarewrite.partition.summary import element_bytes
 from dlarewrite.target import Judgement, Target, Verdict
 
@@ -151,10 +152,13 @@ def operations(graph: Flow) -> list[float]:
 
 
 def _least(instance: Instance, wish: Wish) -> float:
-    """For OFFLOAD, the least work of a region; the other objectives' costs say by themselves what pays."""
+    """For OFFLOAD, the least work of a region, never more than the largest has; other costs say themselves what pays."""
     if wish.objective is not Objective.OFFLOAD:
         return 0.0
-    return wish.min_region * sum(w for i, w in enumerate(operations(instance.graph)) if instance.legal(i))
+    work = operations(instance.graph)
+    regions = find_regions(instance.graph, [instance.legal(i) for i in range(len(work))])
+    sizes = [sum(work[i] for i in region) for region in regions]
+    return min(wish.min_region * sum(sizes), max(sizes, default=0.0))
 
 
 def weight_bytes(node: gs.Node, width: int) -> int:
@@ -163,8 +167,9 @@ def weight_bytes(node: gs.Node, width: int) -> int:
 
 
 def _batch(node: gs.Node) -> int | None:
+    """All dimensions but the last three (GEN-SAMEBATCH); None where there are no more."""
     dims = shape(node.outputs[0]) if node.outputs else None
-    return dims[0] if dims is not None and len(dims) == 4 else None
+    return math.prod(dims[:-3]) if dims is not None and len(dims) > 3 else None
 
 
 def handovers(instance: Instance, energy: bool) -> list[Handover]:
