@@ -152,7 +152,7 @@ def operations(graph: Flow) -> list[float]:
 
 
 def _least(instance: Instance, wish: Wish) -> float:
-    """For OFFLOAD, the least work of a region, never more than the largest has; other costs say themselves what pays."""
+    """For OFFLOAD, the least work of a region, never more than the largest has; the others need none."""
     if wish.objective is not Objective.OFFLOAD:
         return 0.0
     work = operations(instance.graph)
