@@ -1,1 +1,1 @@
-"""TODO-DOC"""
+"""What can be known of a model without running it: shapes, constants, values, work and movement."""

@@ -151,7 +151,8 @@ def _request(
     from dlarewrite.build.release import known, parse_version
 
     judgement = compiler.judge_model(model, target)
-    plan = _plan(model, target, plan_file, mine["max_chunks"])
+    core = build_options.collect(mine, target.precision.value).dla_cores[0]
+    plan = _plan(model, target, plan_file, mine["max_chunks"], core)
     plan = limit_regions(plan, mine["max_chunks"], mine["min_layers"])
     wanted = build_options.collect(mine, target.precision.value)
     planned = tuple(sorted({region.core for region in plan.regions}))
@@ -161,13 +162,13 @@ def _request(
     return make_request(model, judgement, plan, target.profile, files, wanted, features, scales)
 
 
-def _plan(model: Model, target: Target, plan_file: Path | None, max_chunks: int | None) -> Plan:
+def _plan(model: Model, target: Target, plan_file: Path | None, max_chunks: int | None, core: int) -> Plan:
     from dlarewrite import compiler
     from dlarewrite.partition.plan import load_plan
     from dlarewrite.partition.planner import Wish
 
     if plan_file is None:
-        return compiler.plan_model(model, target, wish=Wish(max_loadables=max_chunks))
+        return compiler.plan_model(model, target, wish=Wish(max_loadables=max_chunks, cores=(core,)))
     plan = load_plan(plan_file)
     if (plan.target, plan.precision) != (target.name, target.precision.value):
         Console.current().warn(

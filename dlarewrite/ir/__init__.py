@@ -1,1 +1,1 @@
-"""TODO-DOC"""
+"""The model under work: reading, writing, editing, ordering and checking it."""
