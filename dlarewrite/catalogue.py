@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_origin
 
 from dlarewrite.errors import PluginError, UsageError
 
@@ -147,7 +147,12 @@ def _add_file(registry: Registry, path: Path) -> None:
     found = [
         c
         for c in vars(module).values()
-        if isinstance(c, type) and issubclass(c, AnyPass) and c.__module__ == module.__name__ and hasattr(c, "name")
+        # A generic alias counts as a type before Python 3.11.
+        if isinstance(c, type)
+        and get_origin(c) is None
+        and issubclass(c, AnyPass)
+        and c.__module__ == module.__name__
+        and hasattr(c, "name")
     ]
     if not found:
         raise PluginError(f"plugin {str(path)!r} defines no pass", hint="see docs/writing-a-pass.md")
