@@ -156,8 +156,7 @@ def plan(
     """
     chosen = replace(options or Options(), **changes)
     _tell(watch, "load")
-    model, target = load_frozen(source, chosen)
-    _demand_static(model)
+    model, target = load_static(source, chosen)
     _tell(watch, "plan")
     if given is not None:
         cost = (machine or Machine()).cost(target, model)
@@ -206,8 +205,7 @@ def frontier(
 ) -> list[Alternative]:
     """Plans that no other one beats in latency and energy at once (:func:`dlarewrite.partition.planner.frontier`)."""
     _tell(watch, "load")
-    model, target = load_frozen(source, options or Options())
-    _demand_static(model)
+    model, target = load_static(source, options or Options())
     _tell(watch, "plan")
     return pareto(model, judge_model(model, target), target, (machine or Machine()).cost(target, model), wish)
 
@@ -255,8 +253,7 @@ class _Run:
         self.watch = watch
         self.write = write
         self.target = options.load_target()
-        self.choice = Choice()
-        self.judged: Judgement | None = None
+        self.trial: Trial | None = None
         self.prefix: tuple[tuple[str, ...], Run] | None = None
         self.now: Run | None = None
         self.registry = discover(options.plugins)
@@ -317,7 +314,9 @@ class _Run:
                 hint=f"--skip {','.join(removed)} leaves it out, --keep-going writes the result without it",
             )
         _tell(self.watch, "judge")
-        after = describe(_name(self.source), self.target, model, self.judged or judge_model(model, self.target))
+        judged = self.trial.judged if self.trial is not None else judge_model(model, self.target)
+        placed = self.trial.placed if self.trial is not None else None
+        after = describe(_name(self.source), self.target, model, judged, placed)
         report = replace(
             after,
             before=self.before.before,
@@ -343,7 +342,7 @@ class _Run:
             return Trial(choice, model, log, judged, placed, summarise(model, judged, self.target, placed))
 
         found = settle(attempt, self.before.before, legalising)
-        self.choice, self.judged = found.choice, found.judged
+        self.trial = found
         return found.model, found.log
 
     def run(
@@ -425,13 +424,14 @@ class _Run:
 
         None where even the untouched model does not prove equal to itself.
         """
-        untouched, log = self.run(removed, self.choice, limit=0)
+        choice = self.trial.choice if self.trial is not None else Choice()
+        untouched, log = self.run(removed, choice, limit=0)
         if not self.compare(untouched, log.numerics).ok:
             return None
         low, high, culprit = 0, count, None
         while low < high:
             middle = (low + high) // 2
-            model, log = self.run(removed, self.choice, limit=middle + 1)
+            model, log = self.run(removed, choice, limit=middle + 1)
             _tell(self.watch, f"bisect {len(log.changes)}")
             if self.compare(model, log.numerics).ok:
                 low = middle + 1

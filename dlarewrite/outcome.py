@@ -116,9 +116,11 @@ def finding_dict(finding: Finding) -> dict[str, str]:
     }
 
 
-def describe(source: str, target: Target, model: Model, judgement: Judgement) -> Report:
-    """The report on a judged model."""
-    placed = place(model, judgement, target)
+def describe(
+    source: str, target: Target, model: Model, judgement: Judgement, placed: Placement | None = None
+) -> Report:
+    """The report on a judged model; ``placed`` is what the verdicts allow, where it is known already."""
+    placed = placed or place(model, judgement, target)
     home = _homes(placed)
     entries = []
     for node in model.nodes:

@@ -151,10 +151,9 @@ def _request(
     from dlarewrite.build.release import known, parse_version
 
     judgement = compiler.judge_model(model, target)
-    core = build_options.collect(mine, target.precision.value).dla_cores[0]
-    plan = _plan(model, target, plan_file, mine["max_chunks"], core)
-    plan = limit_regions(plan, mine["max_chunks"], mine["min_layers"])
     wanted = build_options.collect(mine, target.precision.value)
+    plan = _plan(model, target, plan_file, mine["max_chunks"], wanted.dla_cores[0])
+    plan = limit_regions(plan, mine["max_chunks"], mine["min_layers"])
     planned = tuple(sorted({region.core for region in plan.regions}))
     if plan_file is not None and len(planned) == 1 and mine["dla_core"] is None and mine["dla_cores"] is None:
         wanted = replace(wanted, dla_cores=planned)

@@ -11,6 +11,7 @@ import click
 from dlarewrite.cli.command import FILE
 from dlarewrite.cli.console import Console, Level
 from dlarewrite.cli.options import Decorator, group
+from dlarewrite.cli.types import CoresType
 from dlarewrite.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 _DEVICE = (
     click.option("--dla-core", "--useDLACore", "dla_core", type=int, help="Build for this core; default: 0."),
-    click.option("--dla-cores", metavar="0,1", help="Build one engine for each of these cores."),
+    click.option("--dla-cores", type=CoresType(), metavar="0,1", help="Build one engine for each of these cores."),
     click.option(
         "--gpu-fallback/--no-gpu-fallback", "gpu_fallback", default=None, help="Let refused nodes run there (default)."
     ),
@@ -117,10 +118,8 @@ def _cores(mine: Mapping[str, Any]) -> tuple[int, ...]:
         return (mine["dla_core"] or 0,)
     if mine["dla_core"] is not None:
         raise UsageError("--dla-core and --dla-cores are both given", hint="give one of them")
-    try:
-        return tuple(int(part) for part in mine["dla_cores"].split(","))
-    except ValueError:
-        raise UsageError(f"--dla-cores {mine['dla_cores']!r} is no list of numbers", hint="example: 0,1") from None
+    cores: tuple[int, ...] = mine["dla_cores"]
+    return cores
 
 
 def _pools(mine: Mapping[str, Any]) -> dict[str, int]:

@@ -75,8 +75,10 @@ class CoresType(click.ParamType):  # type: ignore[type-arg]
         if isinstance(value, tuple):
             return value
         parts = [part.strip() for part in str(value).split(",")]
-        if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
-            self.fail(f"{str(value)!r} is no list of cores; write 0 or 0,1", param, ctx)
+        if not all(part.isdecimal() for part in parts):
+            self.fail(f"{str(value)!r} is no list of numbers; write 0 or 0,1", param, ctx)
+        if len(set(parts)) < len(parts):
+            self.fail(f"{str(value)!r} names a core twice", param, ctx)
         return tuple(int(part) for part in parts)
 
 
