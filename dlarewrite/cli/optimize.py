@@ -41,7 +41,8 @@ def optimize(
     """
     console = Console.current()
     check_paths(model, output)
-    table = _table(model, scales, scales_output)
+    place = scales_output or output.with_suffix(".scales.json")
+    table = _table(model, scales, scales_output, place)
     result = run(console, model, given)
     carried = None
     if table is not None:
@@ -56,7 +57,6 @@ def optimize(
     console.product(render(result, as_json))
     console.info(f"wrote {output}")
     if carried is not None:
-        place = scales_output or output.with_suffix(".scales.json")
         carried.table.save(place)
         for gap in carried.gaps:
             console.warn(f"tensor {gap.tensor} has no scale: {gap.why}")
@@ -65,18 +65,18 @@ def optimize(
         console.info(f"wrote {place} with {len(carried.table.scales)} scales")
 
 
-def _table(model: Path, scales: Path | None, output: Path | None) -> ScaleTable | None:
-    """The scales to carry, read before any work; raises :class:`UsageError` for what cannot be."""
+def _table(model: Path, scales: Path | None, asked: Path | None, place: Path) -> ScaleTable | None:
+    """The scales to carry, read before any work; raises :class:`UsageError` for what cannot be read or written."""
     if scales is None:
-        if output is not None:
+        if asked is not None:
             raise UsageError("--scales-output is given without --scales", hint="name the scales of MODEL")
         return None
     from dlarewrite.precision.scales import ScaleTable
 
-    if output is not None:
-        check_paths(model, output)
-        check_paths(scales, output)
-    return ScaleTable.load(scales)
+    table = ScaleTable.load(scales)
+    check_paths(model, place)
+    check_paths(scales, place)
+    return table
 
 
 def run(console: Console, model: Path, given: dict[str, Any]) -> Result:

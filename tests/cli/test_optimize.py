@@ -201,3 +201,15 @@ def test_scales_that_cannot_be_read_stop_before_any_work(run, model: Path, tmp_p
     assert "bad.cache:2: " in result.stderr
     assert not (tmp_path / "out.onnx").exists()
     assert run("optimize", model, tmp_path / "out.onnx", "--scales-output", tmp_path / "s.json").exit_code == 2
+
+
+def test_scales_are_never_written_over_those_that_are_read(run, model: Path, tmp_path: Path) -> None:
+    from dlarewrite.precision.scales import Certainty, Scale, ScaleTable
+
+    table = tmp_path / "out.scales.json"  # where OUTPUT's scales go by default
+    ScaleTable({"x": Scale(2.0, "test", Certainty.MEASURED)}).save(table)
+    before = table.read_bytes()
+    result = run("optimize", model, tmp_path / "out.onnx", "--scales", table)
+    assert result.exit_code == 2
+    assert table.read_bytes() == before
+    assert not (tmp_path / "out.onnx").exists()
