@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dlarewrite.compiler import Options, Result, check, optimize, plan
+    from dlarewrite.compiler import Options, Result, check, optimize
     from dlarewrite.outcome import Report
+    from dlarewrite.planning import plan
 
 __version__ = "0.1.0"
 __all__ = ["Options", "Report", "Result", "__version__", "check", "optimize", "plan"]
@@ -21,7 +22,7 @@ _PLACES = {
     "Result": "dlarewrite.compiler",
     "check": "dlarewrite.compiler",
     "optimize": "dlarewrite.compiler",
-    "plan": "dlarewrite.compiler",
+    "plan": "dlarewrite.planning",
 }
 
 

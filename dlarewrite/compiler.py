@@ -24,12 +24,9 @@ from dlarewrite.ir.structure import check_structure
 from dlarewrite.ir.text import render
 from dlarewrite.joint import Choice, Trial, settle
 from dlarewrite.outcome import Report, describe
-from dlarewrite.partition.cost import CostModel
 from dlarewrite.partition.flow import flow
 from dlarewrite.partition.lineup import fit
-from dlarewrite.partition.plan import Alternative, Plan, load_plan
-from dlarewrite.partition.planner import Instance, Wish, make_pair, make_plan, price_plan
-from dlarewrite.partition.planner import frontier as pareto
+from dlarewrite.partition.plan import load_plan
 from dlarewrite.partition.summary import place, summarise
 from dlarewrite.precision.carry import Carried, carry
 from dlarewrite.precision.scales import ScaleTable
@@ -121,101 +118,12 @@ class Result:
         self.work.save(path)
 
 
-@dataclass(frozen=True)
-class Machine:
-    """Where a plan's times are for: a module and its power mode (None: the target's own), and measured layer times.
-
-    ``layer_info`` tells what the profile's layers hold (trtexec's ``--exportLayerInfo``).
-    """
-
-    module: str | None = None
-    mode: str | None = None
-    profile: Path | None = None
-    layer_info: Path | None = None
-
-    def cost(self, target: Target, model: Model) -> CostModel:
-        """The cost model of this machine for the layers of ``model``."""
-        made = CostModel.load(target, module=self.module, mode=self.mode)
-        return made if self.profile is None else made.profiled(self.profile, model.nodes, self.layer_info)
-
-
-def plan(
-    source: Any,
-    options: Options | None = None,
-    *,
-    watch: Watch | None = None,
-    wish: Wish | None = None,
-    machine: Machine | None = None,
-    given: Plan | None = None,
-    **changes: Any,
-) -> Plan:
-    """Which nodes of a model as it is (shapes frozen as asked) go to the DLA, in which regions; changes nothing.
-
-    ``wish`` says what the plan is best at, ``machine`` where its times are for. A ``given`` plan, perhaps edited, is
-    priced instead of a new one being made. Raises UsageError, ModelError.
-    """
-    chosen = replace(options or Options(), **changes)
-    _tell(watch, "load")
-    model, target = load_static(source, chosen)
-    _tell(watch, "plan")
-    if given is not None:
-        cost = (machine or Machine()).cost(target, model)
-        return price_plan(given, model, judge_model(model, target), target, cost)
-    return plan_model(model, target, wish=wish, machine=machine, alternatives=True)
-
-
-def plan_pair(
-    sources: tuple[Any, Any],
-    options: tuple[Options, Options],
-    *,
-    wish: Wish,
-    machine: Machine | None = None,
-    watch: Watch | None = None,
-) -> tuple[Plan, Plan]:
-    """Plan two models that run at once, each on one of the two cores of ``wish``, both on one GPU."""
-    made = []
-    for source, chosen in zip(sources, options, strict=True):
-        _tell(watch, "load")
-        model, target = load_static(source, chosen)
-        made.append(Instance.of(model, judge_model(model, target), target, (machine or Machine()).cost(target, model)))
-    _tell(watch, "plan")
-    return make_pair(made[0], made[1], wish)
-
-
-def plan_model(
-    model: Model,
-    target: Target,
-    *,
-    wish: Wish | None = None,
-    machine: Machine | None = None,
-    alternatives: bool = False,
-) -> Plan:
-    """Judge and plan a loaded model; see :func:`dlarewrite.partition.planner.make_plan`."""
-    cost = (machine or Machine()).cost(target, model)
-    return make_plan(model, judge_model(model, target), target, cost, wish, alternatives=alternatives)
-
-
-def frontier(
-    source: Any,
-    options: Options | None = None,
-    *,
-    machine: Machine | None = None,
-    wish: Wish | None = None,
-    watch: Watch | None = None,
-) -> list[Alternative]:
-    """Plans that no other one beats in latency and energy at once (:func:`dlarewrite.partition.planner.frontier`)."""
-    _tell(watch, "load")
-    model, target = load_static(source, options or Options())
-    _tell(watch, "plan")
-    return pareto(model, judge_model(model, target), target, (machine or Machine()).cost(target, model), wish)
-
-
 def check(source: Any, options: Options | None = None, *, watch: Watch | None = None, **changes: Any) -> Report:
     """Judge a model as it is (shapes frozen as asked) and change nothing."""
     chosen = replace(options or Options(), **changes)
-    _tell(watch, "load")
+    tell(watch, "load")
     model, target = load_frozen(source, chosen)
-    _tell(watch, "judge")
+    tell(watch, "judge")
     return describe(_name(source), target, model, judge_model(model, target))
 
 
@@ -258,14 +166,14 @@ class _Run:
         self.now: Run | None = None
         self.registry = discover(options.plugins)
         self.steps = pipeline(self.registry, options)
-        _tell(watch, "load")
+        tell(watch, "load")
         original = Model.load(source)
         self.reference = original.to_proto()
         self.folder = original.folder
         _freeze(original, self.target, options, self.registry)
         _demand_static(original)
         self.shapes = {t.name: view.shape(t) or () for t in original.inputs if t.shape is not None}
-        _tell(watch, "judge")
+        tell(watch, "judge")
         judged = judge_model(original, self.target)
         self.before = describe(_name(source), self.target, original, judged)
         self.left: frozenset[str] = frozenset()
@@ -313,7 +221,7 @@ class _Run:
                 f"{'; '.join(mismatches)}; nothing was written",
                 hint=f"--skip {','.join(removed)} leaves it out, --keep-going writes the result without it",
             )
-        _tell(self.watch, "judge")
+        tell(self.watch, "judge")
         judged = self.trial.judged if self.trial is not None else judge_model(model, self.target)
         placed = self.trial.placed if self.trial is not None else None
         after = describe(_name(self.source), self.target, model, judged, placed)
@@ -398,7 +306,7 @@ class _Run:
     def prove(self, model: Model, log: RewriteLog) -> Evidence:
         if self.options.verify == "off":
             return not_proven("verification was turned off")
-        _tell(self.watch, "verify")
+        tell(self.watch, "verify")
         if log.changes:
             return self.compare(model, log.numerics)
         # An untouched model is equal whether or not it can be shown, so what keeps it from running is no failure.
@@ -432,7 +340,7 @@ class _Run:
         while low < high:
             middle = (low + high) // 2
             model, log = self.run(removed, choice, limit=middle + 1)
-            _tell(self.watch, f"bisect {len(log.changes)}")
+            tell(self.watch, f"bisect {len(log.changes)}")
             if self.compare(model, log.numerics).ok:
                 low = middle + 1
             else:
@@ -532,6 +440,7 @@ def _name(source: Any) -> str:
     return str(source) if isinstance(source, (str, Path)) else f"<{type(source).__name__}>"
 
 
-def _tell(watch: Watch | None, step: str) -> None:
+def tell(watch: Watch | None, step: str) -> None:
+    """Say which step begins, where anybody listens."""
     if watch is not None:
         watch(step)

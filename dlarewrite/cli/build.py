@@ -162,12 +162,12 @@ def _request(
 
 
 def _plan(model: Model, target: Target, plan_file: Path | None, max_chunks: int | None, core: int) -> Plan:
-    from dlarewrite import compiler
+    from dlarewrite import planning
     from dlarewrite.partition.plan import load_plan
     from dlarewrite.partition.planner import Wish
 
     if plan_file is None:
-        return compiler.plan_model(model, target, wish=Wish(max_loadables=max_chunks, cores=(core,)))
+        return planning.plan_model(model, target, wish=Wish(max_loadables=max_chunks, cores=(core,)))
     plan = load_plan(plan_file)
     if (plan.target, plan.precision) != (target.name, target.precision.value):
         Console.current().warn(

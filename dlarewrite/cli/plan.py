@@ -88,7 +88,7 @@ def plan(
     published figures, or taken from --profile where a board has measured them. The file may be edited: move nodes
     between a region and `gpu`, drop regions, change cores; --plan prices the result, build and split use it.
     """
-    from dlarewrite import compiler
+    from dlarewrite import planning
     from dlarewrite.partition.plan import load_plan
     from dlarewrite.partition.planner import Wish
     from dlarewrite.partition.problem import Objective
@@ -107,14 +107,14 @@ def plan(
     weight = energy_weight.value if energy_weight is not None else None
     wish = Wish(Objective(objective), min_region.value, max_loadables, dla_cores, weight)
     form = "json" if as_json else form
-    machine = compiler.Machine(module, power_mode, profile, layer_info)
+    machine = planning.Machine(module, power_mode, profile, layer_info)
     if other is not None:
         cores = (0, 1) if dla_cores == (0,) else dla_cores
         if len(cores) != 2:
             raise UsageError("two models need two cores", hint="--dla-cores 0,1")
         both = (chosen, options.collect(other, given))
         with console.working("plan") as tell:
-            pair = compiler.plan_pair(
+            pair = planning.plan_pair(
                 (model, other), both, wish=replace(wish, cores=cores), machine=machine, watch=tell
             )
         for place, one in zip((output, with_output), pair, strict=True):
@@ -123,11 +123,11 @@ def plan(
         return
     if pareto:
         with console.working("plan") as tell:
-            points = compiler.frontier(model, chosen, machine=machine, wish=wish, watch=tell)
+            points = planning.frontier(model, chosen, machine=machine, wish=wish, watch=tell)
         console.product(report.frontier(points, form, width()))
         return
     with console.working("plan") as tell:
-        made = compiler.plan(model, chosen, wish=wish, machine=machine, given=found, watch=tell)
+        made = planning.plan(model, chosen, wish=wish, machine=machine, given=found, watch=tell)
     for note in made.notes:
         console.warn(note)
     _write(console, output, made)

@@ -160,7 +160,7 @@ def coverage(model: Path, scales: Path, require_full: bool, as_json: bool, **giv
 
     Regions are those of `dlarewrite plan --precision int8`. Times are predicted.
     """
-    from dlarewrite import compiler
+    from dlarewrite import compiler, planning
     from dlarewrite.precision.coverage import cover
     from dlarewrite.precision.scales import ScaleTable
     from dlarewrite.report import json_
@@ -175,7 +175,7 @@ def coverage(model: Path, scales: Path, require_full: bool, as_json: bool, **giv
         loaded, target = compiler.load_frozen(model, chosen)
         check_belongs(console, table, loaded, scales, model)
         tell("plan")
-        found = cover(table, loaded, compiler.plan_model(loaded, target), target)
+        found = cover(table, loaded, planning.plan_model(loaded, target), target)
     console.product(json_.document_text(found.to_dict()) if as_json else text(found, width()))
     if require_full and found.missing:
         raise GateError(f"{len(found.missing)} tensors of DLA regions have no scale, the first is {found.missing[0]!r}")

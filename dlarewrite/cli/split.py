@@ -53,7 +53,7 @@ def split(
     manifest.json says what feeds what, and runner.py runs them with onnxruntime. Run `dlarewrite optimize` first, or
     give --optimize. DIR is written only after the proof. Exit codes: 0 written, 1 failure, 2 usage, 4 they differ.
     """
-    from dlarewrite import compiler
+    from dlarewrite import compiler, planning
     from dlarewrite.errors import UsageError
     from dlarewrite.partition import folder, manifest
     from dlarewrite.partition import rejoin as joined
@@ -81,7 +81,7 @@ def split(
         tell("split")
         judged = compiler.judge_model(work, target)
         if regions:
-            found = splits.split_regions(work, judged, plan or compiler.plan_model(work, target))
+            found = splits.split_regions(work, judged, plan or planning.plan_model(work, target))
         else:
             found = splits.split(work, judged, plan=plan, max_loadables=max_loadables or 1)
         found = replace(found, notes=(*splits.other_target(plan, target), *found.notes))

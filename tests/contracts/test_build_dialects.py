@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 from tensorrt_api.fake import VERSIONS, calls, fake_tensorrt
 
-from dlarewrite import compiler
+from dlarewrite import compiler, planning
 from dlarewrite.build import tensorrt
 from dlarewrite.build.dryrun import as_json, describe
 from dlarewrite.build.formats import IoFormat
@@ -74,7 +74,7 @@ def prepare(text: str, family: str, engine: Path, save: bool = False, **options:
     model = Model.load(parse(text))
     name_nodes(model)
     files = Files(engine)
-    judgement, plan = compiler.judge_model(model, machine), compiler.plan_model(model, machine)
+    judgement, plan = compiler.judge_model(model, machine), planning.plan_model(model, machine)
     features = known(parse_version(release)) if release else None
     request = make_request(model, judgement, plan, machine.profile, files, chosen, features)
     if save:

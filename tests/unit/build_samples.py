@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dlarewrite import compiler
+from dlarewrite import compiler, planning
 from dlarewrite.build.options import BuildOptions
 from dlarewrite.build.prepare import Files, make_request, name_nodes, write
 from dlarewrite.build.release import known, parse_version
@@ -36,7 +36,7 @@ def prepare(
     model = Model.load(parse(text))
     name_nodes(model)
     files = Files(folder / "net.engine")
-    judgement, plan = compiler.judge_model(model, machine), compiler.plan_model(model, machine)
+    judgement, plan = compiler.judge_model(model, machine), planning.plan_model(model, machine)
     features = known(parse_version(release)) if release else None
     request = make_request(model, judgement, plan, machine.profile, files, chosen, features)
     if save:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from build_samples import MIXED, prepare
 
-from dlarewrite import compiler
+from dlarewrite import compiler, planning
 from dlarewrite.build.options import BuildOptions
 from dlarewrite.build.prepare import Files, make_request, name_nodes
 from dlarewrite.build.request import BuildRequest
@@ -66,7 +66,7 @@ def _named(name: str) -> BuildRequest:
     model = Model.load(parse(TWO))
     model.nodes[0].name = name
     name_nodes(model)
-    judgement, plan = compiler.judge_model(model, machine), compiler.plan_model(model, machine)
+    judgement, plan = compiler.judge_model(model, machine), planning.plan_model(model, machine)
     return make_request(model, judgement, plan, machine.profile, Files(Path("net.engine")), BuildOptions())
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from dlarewrite.compiler import Machine, Options, frontier, judge_model, load_frozen, plan
+from dlarewrite.compiler import Options, judge_model, load_frozen
 from dlarewrite.errors import UsageError
 from dlarewrite.partition.cost import CostModel, Device
 from dlarewrite.partition.plan import Plan, load_plan
 from dlarewrite.partition.planner import Instance, Wish, build_problem, verdict
 from dlarewrite.partition.problem import HOST, Objective
+from dlarewrite.planning import Machine, frontier, plan
 from dlarewrite.target import Precision, load_target
 from dlarewrite.testing import parse
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import onnx
 import pytest
 
-from dlarewrite.compiler import plan_model
 from dlarewrite.ir.model import Model
+from dlarewrite.planning import plan_model
 from dlarewrite.precision.coverage import Coverage, cover
 from dlarewrite.precision.scales import Certainty, Scale, ScaleTable
 from dlarewrite.target import Precision, load_target

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from dlarewrite.compiler import judge_model, plan_model
+from dlarewrite.compiler import judge_model
 from dlarewrite.errors import MismatchError, ModelError, UsageError
 from dlarewrite.ir.model import Model
 from dlarewrite.partition import folder, manifest, rejoin
@@ -29,6 +29,7 @@ from dlarewrite.partition.plan import Plan
 from dlarewrite.partition.regions import find_regions
 from dlarewrite.partition.split import Split, split, split_regions
 from dlarewrite.partition.trunk import Stage, stage
+from dlarewrite.planning import plan_model
 from dlarewrite.target import load_target
 from dlarewrite.testing import parse
 from dlarewrite.verify import Evidence, not_proven
