@@ -19,6 +19,7 @@ from dlarewrite.analysis.shapes import dynamic_inputs
 from dlarewrite.catalogue import Registry, discover
 from dlarewrite.errors import MismatchError, ModelError, UsageError
 from dlarewrite.ir import view
+from dlarewrite.ir.copying import duplicate
 from dlarewrite.ir.model import Model
 from dlarewrite.ir.structure import check_structure
 from dlarewrite.ir.text import render
@@ -48,7 +49,7 @@ class Options:
     ``passes`` / ``skip`` choose from the catalogue, ``pipeline`` replaces the default one. ``shapes`` maps input names
     to dims. ``verify`` is "off", "end" or "each". ``limit`` stops after so many rewrites. ``keep_going`` accepts a run
     from which an offending pass had to be taken out. ``everything`` also keeps rewrites that are not
-    worth their regions. Growth limits are those of added cost (share of MACs, bytes).
+    worth their regions. Growth limits are those of added cost (share of MACs, bytes of weights, layers).
     """
 
     target: str = DEFAULT_TARGET
@@ -73,6 +74,7 @@ class Options:
     dump_each: Path | None = None
     max_growth_macs: float = 0.25
     max_growth_bytes: int = 64 * 2**20
+    max_growth_layers: int | None = None
     plan: Path | None = None
 
     def load_target(self) -> Target:
@@ -92,6 +94,7 @@ class Options:
             limit=self.limit,
             growth_macs=self.max_growth_macs,
             growth_bytes=self.max_growth_bytes,
+            growth_layers=self.max_growth_layers,
         )
 
 
@@ -167,32 +170,31 @@ class _Run:
         self.registry = discover(options.plugins)
         self.steps = pipeline(self.registry, options)
         tell(watch, "load")
-        original = Model.load(source)
-        self.reference = original.to_proto()
-        self.folder = original.folder
-        _freeze(original, self.target, options, self.registry)
-        _demand_static(original)
-        self.shapes = {t.name: view.shape(t) or () for t in original.inputs if t.shape is not None}
+        self.original = Model.load(source)
+        frozen, _ = duplicate(self.original)
+        _freeze(frozen, self.target, options, self.registry)
+        _demand_static(frozen)
+        self.shapes = {t.name: view.shape(t) or () for t in frozen.inputs if t.shape is not None}
         tell(watch, "judge")
-        judged = judge_model(original, self.target)
-        self.before = describe(_name(source), self.target, original, judged)
+        judged = judge_model(frozen, self.target)
+        self.before = describe(_name(source), self.target, frozen, judged)
         self.left: frozenset[str] = frozenset()
         self.notes: tuple[str, ...] = ()
         if options.plan is not None:
             placed = load_plan(options.plan)
             self.left = frozenset(n for n, why in placed.gpu.items() if why.partition(":")[0] not in rulebook())
-            self.notes = tuple(fit(placed, original, flow(original, judged.verdicts), judged.verdicts)[1])
+            self.notes = tuple(fit(placed, frozen, flow(frozen, judged.verdicts), judged.verdicts)[1])
 
     @cached_property
     def prover(self) -> Prover:
         """Runs the original once per sample and compares whatever comes after with it."""
         return Prover(
-            self.reference,
+            self.original.to_proto(),
             seeds=self.options.seeds,
             feeds=self.options.inputs,
             inputs_from=str(self.options.inputs or ""),
             shapes=self.shapes,
-            base_dir=self.folder,
+            base_dir=self.original.folder,
         )
 
     def finish(self) -> Result:
@@ -267,7 +269,7 @@ class _Run:
         if limit is None:
             run = self.now = self.begun(tuple(removed), manager, common).fork(settings, choice.skipped)
         else:
-            run = manager.start(Context(Model.load(self.reference, self.folder), self.target, settings))
+            run = manager.start(Context(self.fresh(), self.target, settings))
             manager.advance(run, common)
         if not run.limited:
             manager.advance(run, manager.steps[len(common) :])
@@ -277,12 +279,16 @@ class _Run:
     def begun(self, removed: tuple[str, ...], manager: PassManager, common: Sequence[AnyPass | Fixpoint]) -> Run:
         """The run up to the first legalising pass, which no choice bears on."""
         if self.prefix is None or self.prefix[0] != removed:
-            model = Model.load(self.reference, self.folder)
-            run = PassManager(_without(self.steps, removed)).start(Context(model, self.target, self.options.settings()))
+            context = Context(self.fresh(), self.target, self.options.settings())
+            run = PassManager(_without(self.steps, removed)).start(context)
             self.now = run
             manager.advance(run, common)
             self.prefix = removed, run
         return self.prefix[1]
+
+    def fresh(self) -> Model:
+        """A copy of the original to work on."""
+        return duplicate(self.original)[0]
 
     def instruments(self, check_each: bool) -> list[Instrument]:
         found: list[Instrument] = []
@@ -324,7 +330,7 @@ class _Run:
             atol=self.options.atol,
             rtol=self.options.rtol,
             io_changed=noted_changes(model.envelope.header),
-            base_dir=self.folder,
+            base_dir=self.original.folder,
         )
 
     def bisect(self, removed: Sequence[str], count: int) -> str | None:

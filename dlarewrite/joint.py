@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dlarewrite.analysis.cost import macs
 from dlarewrite.ir.model import Model
@@ -27,6 +27,8 @@ _GAIN = 0.25
 _FEW = 4
 _ROUNDS = 3
 _PATIENCE = 3
+_NOTABLE = 0.1
+"""Islands that are a smaller share of the loadables are not worth another run of the pipeline."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,26 @@ class Trial:
 
 def settle(attempt: Callable[[Choice], Trial], before: Summary, legalising: frozenset[str]) -> Trial:
     """Find a choice whose result is not worse than ``before``; ``attempt`` runs the pipeline under a choice."""
-    return _without_burden(attempt, _without_islands(attempt, attempt(Choice()), legalising), before, legalising)
+    trial = attempt(Choice())
+    if _hopeful(trial, before):
+        return _without_burden(attempt, _without_islands(attempt, trial, legalising), before, legalising)
+    return _without_islands(attempt, _without_burden(attempt, trial, before, legalising), legalising)
+
+
+def _hopeful(trial: Trial, before: Summary) -> bool:
+    """Whether the result will not be worse than ``before`` once each island with its two crossings is gone."""
+    count = len(_islands(trial))
+    summary = trial.summary
+    fewer = replace(summary, loadables=summary.loadables - count, crossings=summary.crossings - 2 * count)
+    return _acceptable(fewer, before)
 
 
 def _without_islands(attempt: Callable[[Choice], Trial], first: Trial, legalising: frozenset[str]) -> Trial:
     best = latest = first
     for _ in range(_ROUNDS):
-        more = _makers_of_islands(latest, legalising) - latest.choice.declined
-        if not more:
+        islands = _islands(latest)
+        more = _makers(latest, islands, legalising) - latest.choice.declined
+        if not more or len(islands) < _NOTABLE * latest.summary.loadables:
             break
         latest = attempt(Choice(latest.choice.declined | more))
         if latest.burden[0] >= best.burden[0] or latest.burden[1] > best.burden[1]:
@@ -71,11 +85,18 @@ def _without_islands(attempt: Callable[[Choice], Trial], first: Trial, legalisin
     return best
 
 
-def _makers_of_islands(trial: Trial, legalising: frozenset[str]) -> frozenset[tuple[str, str]]:
+def _islands(trial: Trial) -> list[set[str]]:
+    """The islands that rewrites made, by their nodes' names; one that holds a node of the original was there before."""
     nodes = trial.placed.flow.nodes
+    made = {name for c in trial.log.changes for name, _ in c.added}
     work = {r: sum(macs(nodes[i]) for i in r) for r in trial.placed.regions}
     least = worthwhile_macs(work.values())
-    inside = {label(nodes[i]) for r, done in work.items() if done < least for i in r}
+    islands = ({label(nodes[i]) for i in r} for r, done in work.items() if done < least)
+    return [island for island in islands if island <= made]
+
+
+def _makers(trial: Trial, islands: list[set[str]], legalising: frozenset[str]) -> frozenset[tuple[str, str]]:
+    inside = {name for island in islands for name in island}
     return frozenset(
         (c.by, c.anchor) for c in trial.log.changes if c.by in legalising and any(name in inside for name, _ in c.added)
     )

@@ -86,6 +86,12 @@ _PASSES = (
         "--max-growth-bytes", type=SizeType(), default="64MiB", show_default=True, help="Weights rewrites may add."
     ),
     click.option(
+        "--max-growth-layers",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Layers rewrites may add.  [default: 1000, or 4 for each node of the model]",
+    ),
+    click.option(
         "--print-after", type=PassType(), multiple=True, help='Print the graph after this pass, or "all". Repeatable.'
     ),
     click.option("--dump-each", type=FILE, metavar="DIR", help="Save the model after each pass that changed it."),
@@ -162,6 +168,7 @@ def collect(model: Path, given: Mapping[str, Any]) -> Options:
     if "max_growth_macs" in given:
         known["max_growth_macs"] = given["max_growth_macs"].value
         known["max_growth_bytes"] = given["max_growth_bytes"]
+        known["max_growth_layers"] = given.get("max_growth_layers")
     known["everything"] = not given.get("minimal", True)
     known["lossy"] = "lossy" in given.get("allow", ())
     known["native_io"] = given.get("io") == "native"

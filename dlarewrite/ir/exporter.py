@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,21 +97,26 @@ def _node(model: Model, node: gs.Node, ir_version: int) -> onnx.NodeProto:
 
 def _attribute(name: str, value: Any) -> onnx.AttributeProto:
     if isinstance(value, gs.Constant):
-        return onnx.helper.make_attribute(name, _tensor(value))
+        proto = TensorProto()
+        _fill(proto, value)
+        return onnx.helper.make_attribute(name, proto)
     if isinstance(value, np.ndarray):
         return onnx.helper.make_attribute(name, onnx.numpy_helper.from_array(value))
     return onnx.helper.make_attribute(name, value)
 
 
-def _tensor(constant: gs.Constant) -> TensorProto:
+def _fill(proto: TensorProto, constant: gs.Constant) -> None:
+    """Write the constant's values in place: weights are large, and each message that they pass through copies them."""
     values = constant._values
     if isinstance(values, LazyValues):
-        proto = TensorProto()
         proto.CopyFrom(values.tensor)
+    elif values.dtype.kind in "fiu" and sys.byteorder == "little":
+        proto.data_type = onnx.helper.np_dtype_to_tensor_dtype(values.dtype)
+        proto.dims.extend(values.shape)
+        proto.raw_data = values.tobytes()
     else:
-        proto = onnx.numpy_helper.from_array(np.ascontiguousarray(values).reshape(np.shape(values)))
+        proto.CopyFrom(onnx.numpy_helper.from_array(np.ascontiguousarray(values).reshape(np.shape(values))))
     proto.name = constant.name
-    return proto
 
 
 def _initializer(model: Model, graph: onnx.GraphProto, tensor: gs.Tensor, written: set[int]) -> None:
@@ -120,7 +126,7 @@ def _initializer(model: Model, graph: onnx.GraphProto, tensor: gs.Tensor, writte
     if isinstance(tensor._values, SparseValues):
         graph.sparse_initializer.append(model.envelope.sparse[tensor.name])
     else:
-        graph.initializer.append(_tensor(tensor))
+        _fill(graph.initializer.add(), tensor)
 
 
 def _is_described(model: Model, tensor: gs.Tensor) -> bool:

@@ -9,7 +9,7 @@ Node and tensor identity is Python's: graphsurgeon compares by name and structur
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -66,8 +66,12 @@ class Model:
     def nodes(self) -> list[gs.Node]:
         """All live nodes in stable topological order (computed once per edit; do not change the list)."""
         if self._ordered is None:
-            self._ordered = stable_order(list(self._nodes.values()), lambda n: self._ranks[id(n)], self.reads)
+            self._ordered = self.ordered(list(self._nodes.values()))
         return self._ordered
+
+    def ordered(self, nodes: Sequence[gs.Node]) -> list[gs.Node]:
+        """Some live nodes in an order in which those that feed each other directly follow each other."""
+        return stable_order(nodes, lambda n: self._ranks[id(n)], self.reads)
 
     def standard(self, *ops: str) -> list[gs.Node]:
         """The nodes of these standard-domain operators in the order of :attr:`nodes`, found without a walk over all."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import abc
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,8 +22,9 @@ class Settings:
 
     ``shapes``: input name -> dims to freeze; ``batch``: size for the leading symbolic dim; ``native_io``: graph inputs
     and outputs may change rank and type; ``lossy``: LOSSY passes allowed; ``limit``: stop after so many rewrites;
-    ``growth_macs`` (share of the model's MACs) and ``growth_bytes`` (weights): the budget of added cost. ``declined``:
-    (pass, anchor) pairs that were tried and are not worth it; ``left``: nodes that a plan leaves to the GPU.
+    ``growth_macs`` (share of the model's MACs), ``growth_bytes`` (weights) and ``growth_layers`` (nodes; None: 1,000,
+    or four times the model's where that is more): the budget of added cost. ``declined``: (pass, anchor) pairs that
+    were tried and are not worth it; ``left``: nodes that a plan leaves to the GPU.
     """
 
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -31,16 +34,18 @@ class Settings:
     limit: int | None = None
     growth_macs: float = 0.25
     growth_bytes: int = 64 * 2**20
+    growth_layers: int | None = None
     declined: frozenset[tuple[str, str]] = frozenset()
     left: frozenset[str] = frozenset()
 
 
 @dataclass
 class Budget:
-    """What rewrites may still add: MACs and bytes of weights."""
+    """What rewrites may still add: MACs, bytes of weights and layers (the DLA starts each anew, in microseconds)."""
 
     macs: int
     bytes: int
+    layers: int = sys.maxsize
 
 
 class Context:
@@ -53,7 +58,8 @@ class Context:
         self._judge = Judge(target, model.opset)
         self._verdicts: dict[int, tuple[gs.Node, NodeVerdict]] = {}
         self.memo: dict[Any, Any] = {}
-        """What passes worked out about the graph as it stands; the driver empties it when a rewrite stays."""
+        """What passes worked out about the graph as it stands. When a rewrite stays, a :class:`Memo` forgets what was
+        around it, and all else goes."""
         self.budget: Budget | None = None
         """What is left of the growth budget while a legalising pass runs; None: nobody counts."""
 
@@ -107,18 +113,41 @@ class Context:
 
     def forget(self, group: Group) -> None:
         """Drop verdicts that the group's edits may have changed: its nodes and their neighbours."""
-        for node in (*group.added.values(), *group.removed.values(), *group.touched.values()):
-            self._verdicts.pop(id(node), None)
-            for neighbour in _neighbours(node):
-                self._verdicts.pop(id(neighbour), None)
+        for key in _around(group):
+            self._verdicts.pop(key, None)
+
+    def settle(self, group: Group) -> None:
+        """Drop what was known around a rewrite that stays."""
+        around = _around(group)
+        for key in around:
+            self._verdicts.pop(key, None)
+        for name, known in list(self.memo.items()):
+            if isinstance(known, Memo):
+                known.forget(around)
+            else:
+                del self.memo[name]
 
     def forget_all(self) -> None:
         self._verdicts.clear()
         self.memo.clear()
 
 
+class Memo(abc.ABC):
+    """What a pass worked out node by node, of which the parts far from a rewrite outlive it."""
+
+    @abc.abstractmethod
+    def forget(self, keys: set[int]) -> None:
+        """Drop all that bears on nodes with these ``id``."""
+
+
 class _Undo(Exception):  # noqa: N818 - a signal to roll back, not an error
     """Rolls a trial group back."""
+
+
+def _around(group: Group) -> set[int]:
+    """The ``id`` of the group's nodes and their neighbours."""
+    changed = (*group.added.values(), *group.removed.values(), *group.touched.values())
+    return {id(near) for node in changed for near in (node, *_neighbours(node))}
 
 
 def _neighbours(node: gs.Node) -> Iterable[gs.Node]:

@@ -102,7 +102,6 @@ def _run_rewrites(pass_: Pass[Any], context: Context, edit: Editor, budget: Budg
             refused[id(node)] = result
             continue
         outcome.fired += 1
-        context.memo.clear()
         for fresh in (*result.added.values(), *result.touched.values()):
             if fresh in context.model and id(fresh) not in waiting and is_op(fresh, *pass_.anchors):
                 queue.append(fresh)
@@ -132,7 +131,7 @@ def _attempt(
     before = {id(n): _refused_work(n, context) for n in found.nodes}
     old_macs, old_bytes = sum(map(macs, found.nodes)), sum(map(weight_bytes, found.nodes))
     group: Group | None = None
-    charge = (0, 0)
+    charge = Budget(0, 0, 0)
     try:
         with edit.rewrite(pass_.name, node, found.detail) as group:
             pass_.apply(found, edit)
@@ -140,7 +139,11 @@ def _attempt(
             if not group.edits:
                 raise _Undone("it changed nothing")
             added = group.added.values()
-            charge = (sum(map(macs, added)) - old_macs, sum(map(weight_bytes, added)) - old_bytes)
+            charge = Budget(
+                sum(map(macs, added)) - old_macs,
+                sum(map(weight_bytes, added)) - old_bytes,
+                len(added) - len(group.removed),
+            )
             if pass_.phase is Phase.LEGALISE:
                 _check_gain(group, before, context)
                 _check_budget(charge, budget)
@@ -155,10 +158,11 @@ def _attempt(
             f"pass {pass_.name!r} raised {type(error).__name__} while rewriting {label(node)!r} ({node.op}): {error}",
             hint=f"run again with --skip {pass_.name}",
         ) from error
-    context.forget(group)
+    context.settle(group)
     if pass_.phase is Phase.LEGALISE:
-        budget.macs -= max(charge[0], 0)
-        budget.bytes -= max(charge[1], 0)
+        budget.macs -= max(charge.macs, 0)
+        budget.bytes -= max(charge.bytes, 0)
+        budget.layers -= max(charge.layers, 0)
     return group
 
 
@@ -196,8 +200,12 @@ def _total(work: Iterable[tuple[int, int]]) -> tuple[int, int]:
     return sum(p[0] for p in pairs), sum(p[1] for p in pairs)
 
 
-def _check_budget(charge: tuple[int, int], budget: Budget) -> None:
-    if charge[0] > budget.macs:
-        raise _Undone(f"it would add {charge[0]:,} MACs; {max(budget.macs, 0):,} are left of the growth budget")
-    if charge[1] > budget.bytes:
-        raise _Undone(f"it would add {charge[1]:,} bytes of weights; {max(budget.bytes, 0):,} are left of the budget")
+def _check_budget(charge: Budget, budget: Budget) -> None:
+    pairs = (
+        (charge.macs, budget.macs, "MACs", "--max-growth-macs"),
+        (charge.bytes, budget.bytes, "bytes of weights", "--max-growth-bytes"),
+        (charge.layers, budget.layers, "layers", "--max-growth-layers"),
+    )
+    for more, left, what, option in pairs:
+        if more > max(left, 0):
+            raise _Undone(f"it would add {more:,} {what}; {max(left, 0):,} are left of the growth budget ({option})")

@@ -22,6 +22,8 @@ from dlarewrite.rewrite.spec import Fixpoint
 _ROUNDS = 50
 _LEAST_MACS = 1 << 20
 """What a model is taken to have at least: a share of next to nothing would forbid the cheapest rewrite."""
+_LEAST_LAYERS = 1000
+_LAYERS_PER_NODE = 4
 
 
 @dataclass
@@ -159,9 +161,7 @@ class PassManager:
                 rounds = _ROUNDS if isinstance(step, Fixpoint) else 1
                 if run.budget is None and any(p.phase >= Phase.LEGALISE for p in group):
                     # Not before: until shapes are frozen and constants folded, there is no work to take a share of.
-                    total = sum(map(macs, context.model.nodes))
-                    share = int(context.settings.growth_macs * max(total, _LEAST_MACS))
-                    run.budget = Budget(share, context.settings.growth_bytes)
+                    run.budget = _budget(context)
                 self._repeat(group, rounds, context, run.edit, run.budget or Budget(0, 0), run.records, run.last)
         except LimitReached:
             run.limited = True
@@ -199,3 +199,13 @@ class PassManager:
         if rounds > 1:
             names = ", ".join(sorted({c.by for c in edit.changes[before:]}))
             raise PassError(f"the pipeline does not settle after {rounds} rounds; still firing: {names}")
+
+
+def _budget(context: Context) -> Budget:
+    """What the model as it stands may grow by."""
+    settings, nodes = context.settings, context.model.nodes
+    share = int(settings.growth_macs * max(sum(map(macs, nodes)), _LEAST_MACS))
+    layers = settings.growth_layers
+    if layers is None:
+        layers = max(_LEAST_LAYERS, _LAYERS_PER_NODE * len(nodes))
+    return Budget(share, settings.growth_bytes, layers)

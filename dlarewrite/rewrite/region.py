@@ -19,7 +19,7 @@ from dlarewrite.ir.model import Model
 from dlarewrite.ir.view import is_constant, is_op, shape
 from dlarewrite.rewrite.carry import Carried, Rule
 from dlarewrite.rewrite.carry_rules import MOVES
-from dlarewrite.rewrite.context import Context
+from dlarewrite.rewrite.context import Context, Memo
 from dlarewrite.rewrite.layout import Layout, crossing, enter, leave, natural
 
 _CHANNELS_FIRST = frozenset(
@@ -103,17 +103,40 @@ def grow(anchor: gs.Node, context: Context, rules: Mapping[str, Rule]) -> Region
     What comes from outside is taken for NCHW or for NHWC, whichever leaves more Reshapes and Transposes behind. Regions
     are remembered until the graph changes.
     """
-    known: dict[int, Region | None] = context.memo.setdefault(("region", id(rules)), {})
-    if id(anchor) not in known:
+    known: _Known = context.memo.setdefault(("region", id(rules)), _Known())
+    if id(anchor) not in known.best:
         nodes = _component(anchor, context.model, rules)
-        known.update(dict.fromkeys(map(id, (anchor, *nodes))))
+        known.learn((anchor, *nodes))
         for channels_last in (False, True):
             for region in _carry(nodes, context.model, rules, channels_last):
-                for node in region.nodes:
-                    old = known[id(node)]
-                    if old is None or region.rating > old.rating:
-                        known[id(node)] = region
-    return known[id(anchor)]
+                known.offer(region)
+    return known.best[id(anchor)]
+
+
+class _Known(Memo):
+    """The best region of each node that was asked for, with the component in which it was looked for."""
+
+    def __init__(self) -> None:
+        self.best: dict[int, Region | None] = {}
+        self._components: dict[int, frozenset[int]] = {}
+
+    def learn(self, nodes: Iterable[gs.Node]) -> None:
+        """A component of which nothing is known yet."""
+        component = frozenset(map(id, nodes))
+        self.best.update(dict.fromkeys(component))
+        self._components.update(dict.fromkeys(component, component))
+
+    def offer(self, region: Region) -> None:
+        for node in region.nodes:
+            old = self.best[id(node)]
+            if old is None or region.rating > old.rating:
+                self.best[id(node)] = region
+
+    def forget(self, keys: set[int]) -> None:
+        for key in keys:
+            for member in self._components.get(key, ()):
+                self.best.pop(member, None)
+                self._components.pop(member, None)
 
 
 def move(region: Region, edit: Editor) -> None:
@@ -142,15 +165,14 @@ def _component(anchor: gs.Node, model: Model, rules: Mapping[str, Rule]) -> list
     """The connected movable nodes in the model's order; empty where the anchor is none."""
     if not _movable(anchor, rules):
         return []
-    seen: dict[int, bool] = {id(anchor): True}
-    queue = deque([anchor])
-    while queue:
-        for near in _neighbours(queue.popleft()):
+    seen, found = {id(anchor)}, [anchor]
+    for node in found:
+        for near in _neighbours(node):
             if id(near) not in seen:
-                seen[id(near)] = near in model and _movable(near, rules)
-                if seen[id(near)]:
-                    queue.append(near)
-    return [n for n in model.nodes if seen.get(id(n))]
+                seen.add(id(near))
+                if near in model and _movable(near, rules):
+                    found.append(near)
+    return model.ordered(found)
 
 
 def _neighbours(node: gs.Node) -> Iterable[gs.Node]:

@@ -21,8 +21,15 @@ from dlarewrite.rewrite.layout import enter, layout, leave
 from dlarewrite.rewrite.recurrence import Cell
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
+_LAYERS = {"LSTM": 16, "GRU": 14, "RNN": 4}
+"""Layers of one step without peepholes."""
 _WIDEST = 8192
 """GEN-DIM: channels of the tensor on which the states of all steps are put side by side."""
+
+
+def layers(cell: Cell) -> int:
+    """About how many layers the cell is when written out."""
+    return _LAYERS[cell.node.op] * cell.steps * cell.directions
 
 
 def unroll(edit: Editor, cell: Cell, *, stacked: bool) -> None:
