@@ -73,7 +73,7 @@ class Options:
     print_after: tuple[str, ...] | None = None
     dump_each: Path | None = None
     max_growth_macs: float = 0.25
-    max_growth_bytes: int = 64 * 2**20
+    max_growth_bytes: int = 128 * 2**20
     max_growth_layers: int | None = None
     plan: Path | None = None
 

@@ -3,7 +3,7 @@
 Two steps, each by running the pipeline again without something and comparing the mapping:
 
 1. An *island* is a region with less than ``ISLAND_SHARE`` of the DLA's MACs beside a larger one; it costs a loadable
-   and two crossings and saves next to nothing. Rewrites whose new nodes ended up in islands are declined, one by one.
+   and two crossings and saves next to nothing. Rewrites whose new nodes ended up in islands are declined together.
 2. A result must not be worse than the input: more loadables or crossings are accepted only for a large gain of work in
    few loadables. Otherwise whole passes are left out, first those that made most of the nodes at the borders,
    and after three times all that legalise.
@@ -25,7 +25,8 @@ from dlarewrite.target import Judgement
 
 _GAIN = 0.25
 _FEW = 4
-_ROUNDS = 3
+_BORDERS = 4
+"""Crossings that a loadable may have on average where their number grows."""
 _PATIENCE = 3
 _NOTABLE = 0.1
 """Islands that are a smaller share of the loadables are not worth another run of the pipeline."""
@@ -50,10 +51,6 @@ class Trial:
     placed: Placement
     summary: Summary
 
-    @property
-    def burden(self) -> tuple[int, int]:
-        return self.summary.loadables, self.summary.crossings
-
 
 def settle(attempt: Callable[[Choice], Trial], before: Summary, legalising: frozenset[str]) -> Trial:
     """Find a choice whose result is not worse than ``before``; ``attempt`` runs the pipeline under a choice."""
@@ -72,27 +69,27 @@ def _hopeful(trial: Trial, before: Summary) -> bool:
 
 
 def _without_islands(attempt: Callable[[Choice], Trial], first: Trial, legalising: frozenset[str]) -> Trial:
-    best = latest = first
-    for _ in range(_ROUNDS):
-        islands = _islands(latest)
-        more = _makers(latest, islands, legalising) - latest.choice.declined
-        if not more or len(islands) < _NOTABLE * latest.summary.loadables:
-            break
-        latest = attempt(Choice(latest.choice.declined | more))
-        if latest.burden[0] >= best.burden[0] or latest.burden[1] > best.burden[1]:
-            break
-        best = latest
-    return best
+    islands = _islands(first)
+    declined = _makers(first, islands, legalising) - first.choice.declined
+    if not declined or not _notable(first, islands):
+        return first
+    second = attempt(Choice(first.choice.declined | declined, first.choice.skipped))
+    better = second.summary.loadables < first.summary.loadables and second.summary.crossings <= first.summary.crossings
+    return second if better else first
 
 
 def _islands(trial: Trial) -> list[set[str]]:
-    """The islands that rewrites made, by their nodes' names; one that holds a node of the original was there before."""
+    """The islands by their nodes' names."""
     nodes = trial.placed.flow.nodes
-    made = {name for c in trial.log.changes for name, _ in c.added}
     work = {r: sum(macs(nodes[i]) for i in r) for r in trial.placed.regions}
     least = worthwhile_macs(work.values())
-    islands = ({label(nodes[i]) for i in r} for r, done in work.items() if done < least)
-    return [island for island in islands if island <= made]
+    return [{label(nodes[i]) for i in r} for r, done in work.items() if done < least]
+
+
+def _notable(trial: Trial, islands: list[set[str]]) -> bool:
+    """Whether enough islands are of rewrites alone: one that holds a node of the original may well be there without."""
+    made = {name for c in trial.log.changes for name, _ in c.added}
+    return sum(island <= made for island in islands) >= _NOTABLE * trial.summary.loadables
 
 
 def _makers(trial: Trial, islands: list[set[str]], legalising: frozenset[str]) -> frozenset[tuple[str, str]]:
@@ -132,4 +129,5 @@ def _most_at_borders(trial: Trial, legalising: frozenset[str]) -> frozenset[str]
 def _acceptable(after: Summary, before: Summary) -> bool:
     if after.loadables <= before.loadables and after.crossings <= before.crossings:
         return True
-    return after.loadables <= _FEW and after.dla_share >= before.dla_share + _GAIN
+    few = after.loadables <= _FEW and after.crossings <= _FEW * _BORDERS
+    return few and after.dla_share >= before.dla_share + _GAIN

@@ -4,7 +4,9 @@ What it does: a Reshape, Transpose, Reshape that reorders channels (with the Spl
     that stand behind it) becomes a list of wires. A Conv takes its wires sorted, as a few Slices and a Concat or none
     at all, with the columns of its weights in the same order; operators that work channel by channel (activations,
     depthwise Convs, BatchNormalization, pools) hand the order on; anything else gets its channels as they were. Slices
-    and a Concat, or a one-hot Conv for each: whichever costs less over the whole shuffle.
+    and a Concat, or a one-hot Conv for each: whichever costs less over the whole shuffle. Where the shuffle's input is
+    a Conv's, with or without activations between, the rows of that one's weights can take its order instead; a grouped
+    Conv becomes dense for it, which is done where it costs less than the readers would.
 Law: a convolution sums over its input channels, so their order is the order of its weights; moving channels computes
     nothing.
 Numerics: ROUNDING - the sums over the channels run in another order.
@@ -36,6 +38,7 @@ from dlarewrite.api import (
     elements,
     forms,
     macs,
+    reordering,
     spatial,
     view,
     wiring,
@@ -87,7 +90,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class ChannelShuffle(Pass[Plan]):
+class ChannelShuffle(Pass[Plan | reordering.Behind]):
     """Channel shuffles -> the order of weights, Slices and Concats, or one-hot 1x1 Convs."""
 
     max_slices: int = 24
@@ -96,7 +99,7 @@ class ChannelShuffle(Pass[Plan]):
     numerics: ClassVar[Numerics] = Numerics.ROUNDING
     anchors: ClassVar[tuple[str, ...]] = ("Reshape",)
 
-    def match(self, node: Node, context: Context) -> Match[Plan] | Refusal | None:
+    def match(self, node: Node, context: Context) -> Match[Plan | reordering.Behind] | Refusal | None:
         shuffle = wiring.read_shuffle(node, context.model)
         if shuffle is None or not view.is_float(shuffle.x):
             return None
@@ -106,10 +109,23 @@ class ChannelShuffle(Pass[Plan]):
         chosen = _cheapest(context, trace, shuffle.x, self.max_slices)
         plan = Plan(tuple(trace.sources), tuple(trace.steps), tuple(trace.outputs), chosen.form)
         text = f"{len(plan.steps)} readers take their channels in another order"
+        behind = reordering.behind(context, shuffle)
+        if behind is not None:
+            forms_: list[choice.Candidate[Plan | reordering.Behind]] = [
+                choice.Candidate(plan, chosen.name, chosen.cost),
+                choice.Candidate(behind, f"the rows of {view.label(behind.conv)}", reordering.cost(behind)),
+            ]
+            better = choice.choose(context, forms_)
+            if better.form is behind:
+                nodes = (*shuffle.nodes, *behind.chain, behind.conv)
+                return Match(nodes, behind, better.detail(f"{len(behind.rows)} channels in another order"))
         return Match(tuple(trace.nodes), plan, chosen.detail(text))
 
-    def apply(self, match: Match[Plan], edit: Editor) -> None:
+    def apply(self, match: Match[Plan | reordering.Behind], edit: Editor) -> None:
         plan = match.facts
+        if isinstance(plan, reordering.Behind):
+            reordering.emit_behind(edit, plan)
+            return
         maker = wiring.Maker(edit, dict(enumerate(plan.sources)), plan.most)
         for step in plan.steps:
             x = maker.tensor(step.wires.pick(step.order))

@@ -37,7 +37,9 @@ class Conv1d(RegionPass):
         return "" if fixed else "its weights are computed at run time"
 
     def missing(self, node: Node) -> str:
-        return "the shapes around it are not static"
+        if None in (view.shape(node.inputs[0]), view.shape(node.outputs[0])):
+            return "the shapes around it are not static"
+        return "no tensor of rank 4 can carry what stands around it"
 
     def detail(self, found: region.Region) -> str:
         return f"{found.work} nodes to rank 4, {found.moves} Reshapes and Transposes gone"

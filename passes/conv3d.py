@@ -7,8 +7,9 @@ What it does: a tensor [N, C, D, H, W] is carried by D tensors of rank 4. A slic
 Law: a convolution is the sum over its kernel's taps; the taps along the depth are summed with the channels.
 Numerics: ROUNDING - the sums run in another order.
 Scales: each slice inherits the scale of the tensor that it is taken from.
-Fires: on Conv of rank 5 with constant weights and a depth of at most 32, with the pools, activations, additions and
-    BatchNormalizations around it, where all of it can be carried that way.
+Fires: on Conv of rank 5 with constant weights and a depth of at most 32, with the pools, activations, additions,
+    Concats and BatchNormalizations around it, where all of it can be carried that way. Each slice has weights of its
+    own: where that is over the budget for all of it, the parts between Concats are taken one by one.
 Refuses: weights that are computed at run time; a part that something else reads in a way that is not known here.
 Source: GEN-2D, CONV-2D, POOL-2D.
 Example: Conv 3x3x3 on [1, 64, 8, 56, 56] -> eight Concats of two or three slices, eight Convs 3x3
@@ -16,6 +17,7 @@ Example: Conv 3x3x3 on [1, 64, 8, 56, 56] -> eight Concats of two or three slice
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -35,7 +37,7 @@ class Conv3d(Pass[stacks.Plan]):
             return None
         if not all(view.is_constant(t) for t in node.inputs[1:] if t.name):
             return Refusal("its weights are computed at run time", (node,))
-        plan = stacks.plan(node, context.model, VOLUME_RULES, volumes=True)
+        plan = _plan(node, context)
         if plan is None:
             return Refusal("what stands around it cannot be taken apart along the depth", (node,))
         if next(n for n in plan.nodes if view.is_op(n, *self.anchors)) is not node:
@@ -45,3 +47,22 @@ class Conv3d(Pass[stacks.Plan]):
 
     def apply(self, match: Match[stacks.Plan], edit: Editor) -> None:
         stacks.take_apart(match.facts, edit)
+
+
+def _plan(node: Node, context: Context) -> stacks.Plan | None:
+    """Everything around the Conv; only what lies between Concats where the weights of all of it are over the budget."""
+    plan = stacks.plan(node, context.model, VOLUME_RULES, volumes=True)
+    if plan is None or context.budget is None or _more_weights(plan) <= context.budget.bytes:
+        return plan
+    narrow = {op: rule for op, rule in VOLUME_RULES.items() if op != "Concat"}
+    return stacks.plan(node, context.model, narrow, volumes=True) or plan
+
+
+def _more_weights(plan: stacks.Plan) -> int:
+    """Bytes that the Convs' weights grow by: each slice of a result has its own, less what padding would meet."""
+    more = 0
+    for step in plan.steps:
+        form, kind = view.shape(view.input_at(step.node, 1)), view.dtype(step.node.outputs[0])
+        if view.is_op(step.node, "Conv") and form is not None and kind is not None:
+            more += (step.outputs[0].dims[stacks.PARTS] - 1) * math.prod(form) * kind.itemsize
+    return more

@@ -6,7 +6,7 @@ Law: with kernel = stride every output belongs to one input position, and weight
     the channel is (c, row, column) in CRD or (row, column, c) in DCR. Before a 1x1 Conv W the weights are W[o, c] in
     its place; behind one they are W[(c, row, column), i], if the bias does not depend on row and column, which a
     ConvTranspose's cannot. Cost: b^4 C^2 MACs for each input position, because the DLA has no groups in
-    ConvTranspose.
+    ConvTranspose; parts divide that.
 Numerics: ROUNDING - a Conv that is taken in sums in another order; the one-hot form is exact.
 Scales: none are new.
 Fires: on a DepthToSpace of a static [N, C, H, W] in a floating-point type.
@@ -18,7 +18,7 @@ Example: DepthToSpace(x[1,48,32,32]; blocksize 4, CRD) -> ConvTranspose(x, w[48,
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -28,12 +28,13 @@ from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal
 
 @dataclass(frozen=True)
 class Layout:
-    """The ConvTranspose: what it reads, weights [in, out, b, b], bias, and the tensor that it makes."""
+    """The ConvTranspose: what it reads, weights [in, out, b, b], bias, and the tensor that it makes; in ``parts``."""
 
     x: Tensor
     weights: spatial.Values
     bias: spatial.Values | None
     output: Tensor
+    parts: int = 1
 
 
 @dataclass(frozen=True)
@@ -56,17 +57,15 @@ class DepthToSpace(Pass[Layout]):
         for neighbour, layout in (_with_maker(context, plain), _with_reader(context, plain)):
             if neighbour is not None and layout is not None:
                 options.append(((node, neighbour), layout))
-        legal = [
-            (nodes, layout)
-            for nodes, layout in options
-            if deconv.takes(context, layout.x, layout.weights.shape[1], (block, block), (block, block))
-        ]
+        options += [((node,), replace(plain, parts=n)) for n in _parts(context, plain) if not last]
+        legal = [(nodes, layout) for nodes, layout in options if _taken(context, layout)]
         if not legal:
             return Refusal(f"the target refuses a ConvTranspose with kernel and stride {block}", (node,))
         beside = {id(n): choice.of_node(n, context) for nodes, _ in legal for n in nodes[1:]}
         found = []
         for nodes, layout in legal:
             name = f"block {block}" + (f" with {view.label(nodes[1])}" if len(nodes) > 1 else " alone")
+            name += f" in {layout.parts} parts" if layout.parts > 1 else ""
             stay = (cost for key, cost in beside.items() if key not in {id(n) for n in nodes})
             found.append(choice.Candidate((nodes, layout), name, sum(stay, _cost(layout))))
         chosen = choice.choose(context, found, {id(n): n for nodes, _ in legal for n in nodes}.values())
@@ -75,6 +74,13 @@ class DepthToSpace(Pass[Layout]):
     def apply(self, match: Match[Layout], edit: Editor) -> None:
         layout = match.facts
         strides = (layout.weights.shape[2], layout.weights.shape[3])
+        if layout.parts > 1:
+            blocks = layout.weights.sum(axis=1, keepdims=True)
+            plan = deconv.Plan(
+                deconv.Deconv(blocks, None, strides, group=layout.weights.shape[1]), "split", layout.parts, ""
+            )
+            edit.replace_uses(layout.output, deconv.emit_plan(edit, layout.x, plan))
+            return
         bias = None if layout.bias is None else edit.constant(layout.bias, "bias")
         made = deconv.transpose_conv(edit, layout.x, layout.weights, strides, bias)
         edit.replace_uses(layout.output, made)
@@ -85,7 +91,25 @@ def _cost(layout: Layout) -> choice.Cost:
     read, taps = math.prod(view.shape(layout.x) or ()), math.prod(layout.weights.shape[1:])
     written = read // layout.weights.shape[0] * taps
     stored = layout.weights.size + (0 if layout.bias is None else layout.bias.size)
-    return choice.Cost(read * taps, read + written, stored, 1)
+    if layout.parts == 1:
+        return choice.Cost(read * taps, read + written, stored, 1)
+    # Each part is cut out and put back, besides.
+    layers = 2 * layout.parts + 1
+    return choice.Cost(read * taps // layout.parts, 3 * (read + written), stored // layout.parts, layers)
+
+
+def _parts(context: Context, plain: Layout) -> tuple[int, ...]:
+    """Into how many parts the channels can be sliced."""
+    if spatial.crop_form(context, plain.x, (1, 0), (0, 0)) != "slice":
+        return ()
+    return tuple(n for n in (2, 4, 8) if plain.weights.shape[1] % n == 0)
+
+
+def _taken(context: Context, layout: Layout) -> bool:
+    n, channels, height, width = view.shape(layout.x) or ()
+    part = spatial.like(layout.x, (n, channels // layout.parts, height, width))
+    block = (layout.weights.shape[2], layout.weights.shape[3])
+    return deconv.takes(context, part, layout.weights.shape[1] // layout.parts, block, block)
 
 
 def _pointwise(node: Node | None) -> spatial.Values | None:

@@ -2,7 +2,7 @@
 
 What it does: bypasses Identity, Dropout, Casts, Reshapes, Transposes, Resizes, Pads, Slices, Expands, Tiles, Concats,
 Splits, pools and element-wise nodes that change nothing, and merges two Transposes, Reshapes (Flatten, Squeeze,
-Unsqueeze) or lossless Casts in a row.
+Unsqueeze) or lossless Casts in a row. A Gather that takes everything in order is dropped, or is a Reshape.
 Law: f(x) = x for this operand; T2(T1(x)) = T(x); x + 0 = x, up to the sign of a zero.
 Numerics: EXACT - data movement only.
 Scales: the input's scale stands for the dropped output as well.
@@ -80,7 +80,12 @@ def _is_free(node: Node, source: Tensor, context: Context) -> bool:
 
 
 def _pair(node: Node, context: Context) -> Match[Plan] | None:
-    """Two nodes in a row that make one, or none."""
+    """Two nodes in a row that make one, or none; a Gather of everything that only changes the shape."""
+    if node.op == "Gather":
+        form = view.shape(node.outputs[0])
+        if form is None or 0 in form or not noops.takes_all_in_order(node):
+            return None
+        return Match((node,), Plan(node.inputs[0], "Reshape", form))
     middle = view.input_at(node, 0)
     first = view.producer(middle)
     if middle is None or first is None or (first.domain or "") not in ("", "ai.onnx"):

@@ -4,7 +4,8 @@ What it does: LeakyRelu, PRelu with constant slopes, Abs and soft Shrink -> Relu
 Law: x = Relu(x) - Relu(-x), and each half has its own slope: f(x) = Relu(x) - slope Relu(-x).
 Numerics: ROUNDING - one half of the sum is always zero; Shrink adds and takes away lambd.
 Scales: both halves take the scale of the input, the sum that of the old output.
-Fires: on float tensors of any rank where the target refuses the node (negative slopes; PRelu and Abs before 8.4).
+Fires: on float tensors of any rank where the target refuses the node (negative slopes; PRelu and Abs before 8.4); not
+    on a PRelu whose slopes only lack dimensions, which const-operand cures.
 Refuses: slopes computed at run time; ThresholdedRelu with alpha above 0 and Shrink with bias other than lambd, which
     jump where a sum of Relu cannot.
 Source: ONNX LeakyRelu, PRelu, Abs, Shrink, ThresholdedRelu; ACT-NEGSLOPE, PRELU-CONST, UNARY-ABS, ACT-OTHER.
@@ -16,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, emit, view
+from dlarewrite.api import Constant, Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, emit, view
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class LeakyForms(Pass[Halves]):
         if node.op == "LeakyRelu":
             return Match((node,), Halves(-float(view.attr(node, "alpha", 0.01))))
         if node.op == "PRelu":
-            return _slopes(node)
+            return _slopes(node, context)
         if node.op == "ThresholdedRelu":
             alpha = float(view.attr(node, "alpha", 1.0))
             jump = Refusal(f"it jumps by {alpha:g} at {alpha:g}, which no sum of Relu does", (node,))
@@ -67,14 +68,19 @@ class LeakyForms(Pass[Halves]):
         edit.replace_uses(node.outputs[0], edit.op("Add", [right, left]))
 
 
-def _slopes(node: Node) -> Match[Halves] | Refusal | None:
-    """The slopes in the input's rank, which is the form that a Scale takes."""
-    rank, slopes = view.rank(node.inputs[0]), view.constant_value(node.inputs[1])
+def _slopes(node: Node, context: Context) -> Match[Halves] | Refusal | None:
+    """The slopes in the input's rank, which is the form that a Scale takes; None where the PRelu itself has one."""
+    x, slopes = node.inputs[0], view.constant_value(node.inputs[1])
+    rank = view.rank(x)
     if slopes is None:
         return Refusal("its slopes are computed at run time", (node,))
     if rank is None or slopes.ndim > rank:
         return None
-    return Match((node,), Halves(-slopes.reshape((1,) * (rank - slopes.ndim) + slopes.shape)))
+    full = slopes.reshape((1,) * (rank - slopes.ndim) + slopes.shape)
+    # Slopes of lower rank alone do not cost the node: const-operand gives them the input's.
+    if slopes.ndim < rank and context.allows("PRelu", [x, Constant("slopes", full)]):
+        return None
+    return Match((node,), Halves(-full))
 
 
 def _less(edit: Editor, x: Tensor, dead: float) -> Tensor:

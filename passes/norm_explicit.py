@@ -3,14 +3,15 @@
 What it does: InstanceNormalization and GroupNormalization (also written as Reshape, InstanceNormalization, Reshape) ->
     x - mean by AveragePools, a grouped 1x1 Conv and a nearest Resize; the variance of that likewise; times 1/sqrt of
     it, which takes two 1x1 Convs and three steps of y <- y (3/2 - v y^2) on a tensor of one value a group.
-    LayerNormalization over the channels of each pixel (between two Transposes) likewise, its means by 1x1 Convs.
+    LayerNormalization over the channels of each pixel (behind a Transpose of a map, or over [N, C] that was [N, C, 1,
+    1]) likewise, its means by 1x1 Convs; what reads it in its own order reads a Transpose or Reshape behind it.
 Law: the definition of the operators. The polygon that starts the iteration misses 1/sqrt(v) by 9 % at most, and three
     steps leave 3e-8 of the value, for variances up to 2^32, which FP16's numbers cannot exceed.
 Numerics: ROUNDING - means in another order, the root to below a float's own rounding.
 Scales: the mean has that of the input; the last tensor that of the old output; all others run in FP16.
 Fires: on 4-D floats of static shape in FP16, scale and bias constant, epsilon from 2^-20 on.
 Refuses: INT8, as the iteration does not survive 8 bits; a smaller epsilon, whose reciprocal FP16 cannot hold; groups
-    of single values; a normalization that others read between its Reshapes or Transposes.
+    of single values; a GroupNormalization that others read between its Reshapes. Tokens are left alone.
 Source: ONNX InstanceNormalization, GroupNormalization (opset 18, 21), LayerNormalization; NODLA, RED-AVG, UNARY-NO;
     re-expression R18.
 Example: GroupNormalization(x: [1,32,14,14]) -> AveragePool x2, Conv, Resize, Sub, Mul, AveragePool x2, Conv ...
@@ -24,17 +25,44 @@ from typing import ClassVar
 
 import numpy as np
 
-from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, forms, reduction, root, view
+from dlarewrite.api import (
+    Context,
+    Editor,
+    Match,
+    Node,
+    Numerics,
+    Pass,
+    Refusal,
+    Tensor,
+    emit,
+    forms,
+    reduction,
+    root,
+    view,
+)
 
 _INWARD, _BACK = (0, 2, 3, 1), (0, 3, 1, 2)
+_MOVES = ("Reshape", "Flatten", "Squeeze", "Transpose")
+
+
+@dataclass(frozen=True)
+class Place:
+    """The NCHW tensor that is normalized, the NCHW tensors that are the result, and the nodes between.
+
+    ``inner`` is the result in the norm's own order of axes where others read that.
+    """
+
+    x: Tensor
+    results: tuple[Tensor, ...]
+    nodes: tuple[Node, ...]
+    inner: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Norm:
-    """What is normalized: ``groups`` of the channels of ``x``, at each pixel or over the map; a gain and bias each."""
+    """What is normalized: ``groups`` of the channels, at each pixel or over the map; a gain and bias each."""
 
-    x: Tensor
-    result: Tensor
+    place: Place
     groups: int
     pixelwise: bool
     epsilon: float
@@ -52,15 +80,11 @@ class NormExplicit(Pass[Norm]):
 
     def match(self, node: Node, context: Context) -> Match[Norm] | Refusal | None:
         pixelwise = node.op == "LayerNormalization"
-        nodes: tuple[Node, ...] = (node,)
-        x, result = node.inputs[0], node.outputs[0]
-        around = None if node.op == "GroupNormalization" else _around(node, context)
-        if isinstance(around, Refusal):
-            return around
-        if around is not None:
-            nodes, x, result = (around[0], node, around[1]), around[0].inputs[0], around[1].outputs[0]
-        dims = view.shape(x)
-        if dims is None or len(dims) != 4 or 0 in dims or not view.is_float(x) or (pixelwise and around is None):
+        place = _place(node, context)
+        if place is None or isinstance(place, Refusal):
+            return place
+        dims = view.shape(place.x)
+        if dims is None or len(dims) != 4 or 0 in dims or not view.is_float(place.x):
             return None
         if any(t.name and (t.outputs or context.model.is_pinned(t)) for t in node.outputs[1:]):
             return Refusal("its mean or deviation is read as well", (node,))
@@ -79,25 +103,32 @@ class NormExplicit(Pass[Norm]):
         if dims[1] // groups * (1 if pixelwise else dims[2] * dims[3]) == 1:
             return Refusal("it normalizes single values, whose variance is 0", (node,))
         wide = [np.repeat(v.reshape(-1), dims[1] // v.size) for v in (gain, bias)]
-        found = Norm(x, result, groups, pixelwise, epsilon, wide[0], wide[1])
-        return Match(nodes, found, f"{dims[1]} channels{' of each pixel' * pixelwise} in {groups} groups")
+        found = Norm(place, groups, pixelwise, epsilon, wide[0], wide[1])
+        return Match(place.nodes, found, f"{dims[1]} channels{' of each pixel' * pixelwise} in {groups} groups")
 
     def apply(self, match: Match[Norm], edit: Editor) -> None:
-        norm = match.facts
-        _, channels, height, width = view.shape(norm.x) or ()
-        mean = _mean(edit, norm.x, norm, 1 if norm.pixelwise else channels)
+        norm, x = match.facts, match.facts.place.x
+        _, channels, height, width = view.shape(x) or ()
+        mean = _mean(edit, x, norm, 1 if norm.pixelwise else channels)
         wide = forms.repeat_channel(edit, mean, channels) if norm.pixelwise else mean
-        centred = edit.op("Sub", [norm.x, forms.fill_plane(edit, wide, height, width)])
+        centred = edit.op("Sub", [x, forms.fill_plane(edit, wide, height, width)])
         negative = _mean(edit, edit.op("Mul", [centred, centred]), norm, norm.groups, -1.0, -norm.epsilon)
         inverse = root.emit_inverse_root(edit, negative, norm.epsilon)
         gain = (math.sqrt(2.0) * norm.gain.astype(np.float64)).reshape(-1, 1, 1, 1)
         attrs = {"kernel_shape": [1, 1], "group": norm.groups}
-        factor = edit.op("Conv", [inverse, edit.constant(gain, "gain", view.dtype(norm.x))], attrs)
+        factor = edit.op("Conv", [inverse, edit.constant(gain, "gain", view.dtype(x))], attrs)
         scaled = edit.op("Mul", [centred, forms.fill_plane(edit, factor, height, width)])
         if norm.bias.any():
-            bias = edit.constant(norm.bias.reshape(1, -1, 1, 1), "bias", view.dtype(norm.x))
+            bias = edit.constant(norm.bias.reshape(1, -1, 1, 1), "bias", view.dtype(x))
             scaled = edit.op("Add", [scaled, bias])
-        edit.replace_uses(norm.result, scaled)
+        inner = norm.place.inner
+        for result in norm.place.results:
+            edit.replace_uses(result, scaled)
+        if inner is not None:
+            form = view.shape(inner) or ()
+            flat = height * width == 1
+            laid = emit.reshape(edit, scaled, form) if flat else emit.transpose(edit, scaled, _INWARD)
+            edit.replace_uses(inner, laid)
 
 
 def _mean(edit: Editor, x: Tensor, norm: Norm, maps: int, sign: float = 1.0, shift: float = 0.0) -> Tensor:
@@ -114,26 +145,53 @@ def _mean(edit: Editor, x: Tensor, norm: Norm, maps: int, sign: float = 1.0, shi
     return edit.op("Conv", inputs, {"kernel_shape": [1, 1], "group": norm.groups})
 
 
-def _around(node: Node, context: Context) -> tuple[Node, Node] | Refusal | None:
-    """The Reshapes or Transposes between which the norm is one of an NCHW tensor's channels; None without them."""
-    before, inner = view.producer(node.inputs[0]), view.shape(node.inputs[0])
-    dims = view.shape(before.inputs[0]) if before is not None and before.inputs else None
-    if before is None or inner is None or dims is None or len(dims) != 4:
-        return None
+def _place(node: Node, context: Context) -> Place | Refusal | None:
+    """What the norm works on as NCHW; None where it is no norm of a map."""
     if node.op == "LayerNormalization":
-        op = "Transpose"
-        last = view.axis(int(view.attr(node, "axis", -1)), len(inner)) == 3
-        fits = view.is_op(before, op) and view.ints(before, "perm") == _INWARD and last
-    else:
-        op = "Reshape"
-        fits = view.is_op(before, op) and dims[0] == inner[0] and dims[1] % inner[1] == 0
-    if not fits:
+        return _over_channels(node, context)
+    around = None if node.op == "GroupNormalization" else _between_reshapes(node, context)
+    return Place(node.inputs[0], (node.outputs[0],), (node,)) if around is None else around
+
+
+def _over_channels(node: Node, context: Context) -> Place | None:
+    """A LayerNormalization over the last axis of [N, H, W, C] or [N, ..., C] that was [N, C, H, W] or [N, C, 1, 1]."""
+    before, inner = view.producer(node.inputs[0]), view.shape(node.inputs[0])
+    dims = view.shape(view.input_at(before, 0)) if before is not None else None
+    if before is None or inner is None or dims is None or len(dims) != 4 or not view.is_op(before, *_MOVES):
+        return None
+    if view.axis(int(view.attr(node, "axis", -1)), len(inner)) != len(inner) - 1:
+        return None
+    flat = dims[2:] == (1, 1) and inner == (dims[0], *(1,) * (len(inner) - 2), dims[1])
+    perm = view.ints(before, "perm") if view.is_op(before, "Transpose") else ()
+    if not (flat and (not perm or perm[0] == 0)) and perm != _INWARD:
         return None
     readers = view.consumers(node.outputs[0])
-    back = next((r for r in readers if view.is_op(r, op) and view.shape(r.outputs[0]) == dims), None)
-    if back is None or (op == "Transpose" and view.ints(back, "perm") != _BACK):
+    back = [r for r in readers if view.shape(r.outputs[0]) == dims and _returns(r, flat)]
+    others = len(back) < len(readers) or context.model.is_pinned(node.outputs[0])
+    nodes = (before, node, *back)
+    return Place(before.inputs[0], tuple(r.outputs[0] for r in back), nodes, node.outputs[0] if others else None)
+
+
+def _returns(reader: Node, flat: bool) -> bool:
+    if view.is_op(reader, "Transpose"):
+        perm = view.ints(reader, "perm")
+        return perm == _BACK or (flat and perm[:1] == (0,))
+    return flat and view.is_op(reader, "Unsqueeze", *_MOVES)
+
+
+def _between_reshapes(node: Node, context: Context) -> Place | Refusal | None:
+    """The Reshapes between which InstanceNormalization is one of groups of an NCHW tensor's channels, or None."""
+    before, inner = view.producer(node.inputs[0]), view.shape(node.inputs[0])
+    dims = view.shape(view.input_at(before, 0)) if before is not None else None
+    if before is None or inner is None or dims is None or len(dims) != 4 or not view.is_op(before, "Reshape"):
+        return None
+    if dims[0] != inner[0] or dims[1] % inner[1]:
+        return None
+    readers = view.consumers(node.outputs[0])
+    back = next((r for r in readers if view.is_op(r, "Reshape") and view.shape(r.outputs[0]) == dims), None)
+    if back is None:
         return None
     others = [view.label(r) for r in readers if r is not back]
     if others or context.model.is_pinned(node.outputs[0]):
-        return Refusal(f"{', '.join(others) or 'the graph output'} reads it before its {op}", (node, back))
-    return before, back
+        return Refusal(f"{', '.join(others) or 'the graph output'} reads it before its Reshape", (node, back))
+    return Place(before.inputs[0], (back.outputs[0],), (before, node, back))

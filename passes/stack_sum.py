@@ -1,8 +1,9 @@
 """Sums over stacked branches become sums of the branches.
 
 What it does: ReduceSum over the second axis of a [N, n, C, H, W] tensor that is put together from 4-D ones (Unsqueeze
-    and Concat, Reshape of [N, n C, H, W], Add, Sub and Mul of such, Softmax over the stack) -> the same arithmetic
-    on the 4-D tensors, added up. Of two branches, Softmax is Sigmoid of their difference.
+    and Concat, Reshapes of [N, n C, H, W], Add, Sub and Mul of such, Softmax over the stack in any shape with the same
+    elements) -> the same arithmetic on the 4-D tensors, added up. Of two branches, Softmax is Sigmoid of their
+    difference.
 Law: what is done to a stack is done to each of its slices; e^a/(e^a + e^b) = Sigmoid(a - b).
 Numerics: ROUNDING - Softmax of two is computed otherwise.
 Scales: every slice takes the scale of its stack; a Sigmoid has the fixed scale 1/127 (Q-SIGMOID).
@@ -14,6 +15,8 @@ Example: ReduceSum(Concat(Unsqueeze(a), Unsqueeze(b))) -> Add(a, b)
 
 from __future__ import annotations
 
+import contextlib
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -62,7 +65,7 @@ class StackSum(Pass[tuple[Slice, ...]]):
             return None
         nodes: list[Node] = [node]
         try:
-            slices = _unstack(found.x, context.opset, nodes)
+            slices = _unstack(found.x, _stack(found.x), context.opset, nodes)
         except _TooMany as size:
             return Refusal(f"its Softmax goes over {size} slices; two make a Sigmoid, more make no layer", tuple(nodes))
         if slices is None:
@@ -86,26 +89,28 @@ def _stack(tensor: Tensor) -> Stack | None:
     return n, count, channels, height, width
 
 
-def _unstack(tensor: Tensor, opset: int, nodes: list[Node]) -> tuple[Slice, ...] | None:
-    """The slices of a stack along its second axis, or None where it is not put together in a way that is known."""
-    node, stack = view.producer(tensor), _stack(tensor)
+def _unstack(tensor: Tensor, stack: Stack | None, opset: int, nodes: list[Node]) -> tuple[Slice, ...] | None:
+    """The slices of a stack whose elements ``tensor`` holds in their order; None where its makers are not known."""
+    node = view.producer(tensor)
     if node is None or stack is None:
         return None
     nodes.append(node)
-    if view.is_op(node, "Unsqueeze", "Reshape"):
+    if view.is_op(node, "Unsqueeze", "Squeeze", "Flatten", "Reshape"):
         return _reshaped(node, stack, opset, nodes)
+    if view.is_op(node, "Softmax") and opset >= 13 and _goes_over(node, stack):
+        if stack[1] != 2:
+            raise _TooMany(stack[1])
+        inner = _unstack(node.inputs[0], stack, opset, nodes)
+        return None if inner is None else (Pair("Gate", *inner), Pair("Gate", *inner[::-1]))
+    if _stack(tensor) != stack:
+        return None
     if view.is_op(node, "Concat"):
-        parts = [_unstack(t, opset, nodes) for t in node.inputs]
+        parts = [_unstack(t, _stack(t), opset, nodes) for t in node.inputs]
         if _axis(node) != 1 or any(p is None for p in parts):
             return None
         return tuple(s for part in parts if part is not None for s in part)
-    if view.is_op(node, "Softmax") and opset >= 13 and _axis(node) == 1:
-        if stack[1] != 2:
-            raise _TooMany(stack[1])
-        inner = _unstack(node.inputs[0], opset, nodes)
-        return None if inner is None else (Pair("Gate", *inner), Pair("Gate", *inner[::-1]))
     if view.is_op(node, "Add", "Sub", "Mul") and all(view.rank(t) == 5 for t in node.inputs):
-        a, b = (_unstack(t, opset, nodes) for t in node.inputs)
+        a, b = (_unstack(t, _stack(t), opset, nodes) for t in node.inputs)
         if a is None or b is None:
             return None
         count = max(len(a), len(b))
@@ -113,18 +118,30 @@ def _unstack(tensor: Tensor, opset: int, nodes: list[Node]) -> tuple[Slice, ...]
     return None
 
 
+def _goes_over(node: Node, stack: Stack) -> bool:
+    """Whether a Softmax goes over the slices, in whatever shape its tensor has."""
+    dims, where = view.shape(node.outputs[0]) or (), _axis(node)
+    return dims[where : where + 1] == stack[1:2] and math.prod(dims[:where]) == stack[0]
+
+
 def _axis(node: Node) -> int:
     return view.axis(int(view.attr(node, "axis", -1)), view.rank(node.outputs[0]) or 0)
 
 
 def _reshaped(node: Node, stack: Stack, opset: int, nodes: list[Node]) -> tuple[Slice, ...] | None:
-    """A stack that has been one, or that a 4-D tensor becomes: its channels in ``count`` equal parts."""
+    """A stack in another shape, or what a 4-D tensor becomes: its channels in ``count`` equal parts."""
     n, count, channels, height, width = stack
-    inner, dims = node.inputs[0], view.shape(node.inputs[0])
-    if dims == (n, count * channels, height, width):
-        whole = (n, count * channels, height, width)
-        return tuple(Part(inner, whole, i * channels, (i + 1) * channels) for i in range(count))
-    return _unstack(inner, opset, nodes) if _stack(inner) == stack else None
+    inner, whole = node.inputs[0], (n, count * channels, height, width)
+    if view.shape(inner) != whole:
+        return _unstack(inner, stack, opset, nodes)
+    # A Softmax over the slices may hide behind a Reshape to their channels.
+    tried: list[Node] = []
+    with contextlib.suppress(_TooMany):
+        further = _unstack(inner, stack, opset, tried)
+        if further is not None:
+            nodes.extend(tried)
+            return further
+    return tuple(Part(inner, whole, i * channels, (i + 1) * channels) for i in range(count))
 
 
 def _emit(edit: Editor, slice_: Slice, cut: dict[tuple[int, int], Tensor]) -> Tensor:

@@ -83,13 +83,13 @@ _PASSES = (
         "--max-growth-macs", type=ShareType(1000.0), default="25%", show_default=True, help="MACs rewrites may add."
     ),
     click.option(
-        "--max-growth-bytes", type=SizeType(), default="64MiB", show_default=True, help="Weights rewrites may add."
+        "--max-growth-bytes", type=SizeType(), default="128MiB", show_default=True, help="Weights rewrites may add."
     ),
     click.option(
         "--max-growth-layers",
         type=click.IntRange(min=0),
         metavar="N",
-        help="Layers rewrites may add.  [default: 1000, or 4 for each node of the model]",
+        help="Layers rewrites may add.  [default: 1000 and 8 for each node]",
     ),
     click.option(
         "--print-after", type=PassType(), multiple=True, help='Print the graph after this pass, or "all". Repeatable.'

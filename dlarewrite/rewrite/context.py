@@ -22,8 +22,8 @@ class Settings:
 
     ``shapes``: input name -> dims to freeze; ``batch``: size for the leading symbolic dim; ``native_io``: graph inputs
     and outputs may change rank and type; ``lossy``: LOSSY passes allowed; ``limit``: stop after so many rewrites;
-    ``growth_macs`` (share of the model's MACs), ``growth_bytes`` (weights) and ``growth_layers`` (nodes; None: 1,000,
-    or four times the model's where that is more): the budget of added cost. ``declined``: (pass, anchor) pairs that
+    ``growth_macs`` (share of the model's MACs), ``growth_bytes`` (weights) and ``growth_layers`` (nodes; None: 1,000
+    and eight for each of the model's): the budget of added cost. ``declined``: (pass, anchor) pairs that
     were tried and are not worth it; ``left``: nodes that a plan leaves to the GPU.
     """
 
@@ -33,7 +33,7 @@ class Settings:
     lossy: bool = False
     limit: int | None = None
     growth_macs: float = 0.25
-    growth_bytes: int = 64 * 2**20
+    growth_bytes: int = 128 * 2**20
     growth_layers: int | None = None
     declined: frozenset[tuple[str, str]] = frozenset()
     left: frozenset[str] = frozenset()

@@ -23,7 +23,7 @@ _ROUNDS = 50
 _LEAST_MACS = 1 << 20
 """What a model is taken to have at least: a share of next to nothing would forbid the cheapest rewrite."""
 _LEAST_LAYERS = 1000
-_LAYERS_PER_NODE = 4
+_LAYERS_PER_NODE = 8
 
 
 @dataclass
@@ -207,5 +207,5 @@ def _budget(context: Context) -> Budget:
     share = int(settings.growth_macs * max(sum(map(macs, nodes)), _LEAST_MACS))
     layers = settings.growth_layers
     if layers is None:
-        layers = max(_LEAST_LAYERS, _LAYERS_PER_NODE * len(nodes))
+        layers = _LEAST_LAYERS + _LAYERS_PER_NODE * len(nodes)
     return Budget(share, settings.growth_bytes, layers)

@@ -13,7 +13,19 @@ from typing import Any
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from dlarewrite.ir.view import Array, attr, constant_value, input_at, ints, is_constant, output_at, rank, shape, window
+from dlarewrite.ir.view import (
+    Array,
+    attr,
+    axis,
+    constant_value,
+    input_at,
+    ints,
+    is_constant,
+    output_at,
+    rank,
+    shape,
+    window,
+)
 
 Answer = "gs.Tensor | str | None"
 Predicate = Callable[[gs.Node, int], "gs.Tensor | str | None"]
@@ -134,6 +146,20 @@ def _expand(node: gs.Node, opset: int) -> gs.Tensor | str | None:
     return _same(node, opset)
 
 
+def takes_all_in_order(node: gs.Node) -> bool:
+    """Whether a Gather takes every element along its axis once, in order: its result is a Reshape of what it reads."""
+    dims, picked = shape(input_at(node, 0)), _small(input_at(node, 1))
+    if dims is None or picked is None:
+        return False
+    size = dims[axis(int(attr(node, "axis", 0)), len(dims))]
+    places = picked.reshape(-1)
+    return places.size == size and bool(np.array_equal(np.where(places < 0, places + size, places), np.arange(size)))
+
+
+def _gather(node: gs.Node, opset: int) -> gs.Tensor | str | None:
+    return input_at(node, 0) if _same_shape(node) and takes_all_in_order(node) else None
+
+
 def _split(node: gs.Node, opset: int) -> gs.Tensor | str | None:
     return input_at(node, 0) if len(node.outputs) == 1 else None
 
@@ -208,6 +234,7 @@ PREDICATES: Mapping[str, Predicate] = MappingProxyType(
         "Max": _alone,
         "Min": _alone,
         "Mean": _alone,
+        "Gather": _gather,
         "Split": _split,
         "Tile": _tile,
         "AveragePool": _pool,

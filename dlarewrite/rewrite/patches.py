@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,30 +13,116 @@ from dlarewrite.ir.editor import Editor
 from dlarewrite.rewrite.context import Context
 from dlarewrite.rewrite.spatial import Pair, Values, like
 
+_MOST = 8
+"""Reshapes and Transposes in a row."""
+
+_LONGEST = 2**23
+"""Elements whose numbers are moved to see what a chain of Reshapes and Transposes does."""
+
 
 @dataclass(frozen=True)
 class Patches:
-    """[N, C, H, W] -> [N, len(picks) * C, H / block, W / block]: picks are (row, column) in a block."""
+    """[N, C, H, W] -> [N, len(picks) * C, H / block, W / block]: picks are (row, column) in a block.
+
+    Channel ``order[o]`` of that order, which has a pick's channels side by side, is channel o; () leaves it.
+    """
 
     block: Pair
     picks: tuple[Pair, ...]
+    order: tuple[int, ...] = ()
 
     def one_hot(self, channels: int) -> Values:
         """[C * len(picks), C, bh, bw] weights of the Conv with kernel = stride = block."""
         weights = np.zeros((len(self.picks), channels, channels, *self.block), dtype=np.float32)
         for index, (row, column) in enumerate(self.picks):
             weights[index, np.arange(channels), np.arange(channels), row, column] = 1.0
-        return weights.reshape(-1, channels, *self.block)
+        flat = weights.reshape(-1, channels, *self.block)
+        return flat[list(self.order)] if self.order else flat
 
     def merged(self, weights: Values) -> Values:
         """[Co, C * len(picks), kh, kw] weights that read patches, as [Co, C, kh bh, kw bw] that read the source."""
         maps, inputs, kh, kw = weights.shape
+        if self.order:
+            weights = weights[:, np.argsort(self.order)]
         channels, (bh, bw) = inputs // len(self.picks), self.block
         found = np.zeros((maps, channels, kh, bh, kw, bw), dtype=weights.dtype)
         parts = weights.reshape(maps, len(self.picks), channels, kh, kw)
         for index, (row, column) in enumerate(self.picks):
             found[:, :, :, row, :, column] += parts[:, index]
         return found.reshape(maps, channels, kh * bh, kw * bw)
+
+
+@dataclass(frozen=True)
+class Written:
+    """A cut into patches that Reshapes and Transposes make: from ``source`` through ``nodes`` to ``output``."""
+
+    nodes: tuple[gs.Node, ...]
+    source: gs.Tensor
+    output: gs.Tensor
+    patches: Patches
+
+
+def written_out(first: gs.Node, context: Context) -> Written | None:
+    """The cut that a chain of Reshapes and Transposes from ``first`` on makes, as each element's number moves."""
+    source = first.inputs[0]
+    dims = view.shape(source)
+    if dims is None or len(dims) != 4 or not 0 < math.prod(dims) <= _LONGEST or view.rank(first.outputs[0]) == 4:
+        return None
+    nodes = _chain(first, dims, context)
+    if nodes is None:
+        return None
+    numbers: view.Array = np.arange(math.prod(dims)).reshape(dims)
+    for node in nodes:
+        turned = view.is_op(node, "Transpose")
+        numbers = numbers.transpose(view.ints(node, "perm")) if turned else numbers.reshape(view.shape(node.outputs[0]))
+    found = _cut(numbers, dims)
+    return None if found is None else Written(nodes, source, nodes[-1].outputs[0], found)
+
+
+def _chain(first: gs.Node, dims: tuple[int, ...], context: Context) -> tuple[gs.Node, ...] | None:
+    """The Reshapes and Transposes from ``first`` to a tensor that has the shape of patches; None without one."""
+    nodes, node = [first], first
+    while True:
+        output = node.outputs[0]
+        form = view.shape(output)
+        if form is None or (view.is_op(node, "Transpose") and len(view.ints(node, "perm")) != len(form)):
+            return None
+        if len(form) == 4 and _block(form, dims) is not None and len(nodes) > 2:
+            return tuple(nodes)
+        readers = view.consumers(output)
+        if len(readers) != 1 or len(nodes) == _MOST or context.model.is_pinned(output):
+            return None
+        node = readers[0]
+        if not view.is_op(node, "Reshape", "Transpose") or node.inputs[0] is not output:
+            return None
+        nodes.append(node)
+
+
+def _block(form: tuple[int, ...], dims: tuple[int, ...]) -> Pair | None:
+    """The block whose patches of a [N, C, H, W] tensor have this shape, or None."""
+    batch, maps, rows, columns = form
+    if batch != dims[0] or 0 in form or dims[2] % rows or dims[3] % columns:
+        return None
+    block = (dims[2] // rows, dims[3] // columns)
+    return block if block != (1, 1) and maps == dims[1] * block[0] * block[1] else None
+
+
+def _cut(numbers: view.Array, dims: tuple[int, ...]) -> Patches | None:
+    """The patches of a [N, C, H, W] tensor of shape ``dims``, given where each of their elements comes from."""
+    n, channels, height, width = dims
+    block = _block(numbers.shape, dims)
+    if block is None:
+        return None
+    rows, columns = numbers.shape[2:]
+    plane = np.arange(rows)[:, None] * block[0] * width + np.arange(columns) * block[1]
+    base = numbers[0, :, 0, 0]
+    whole = np.arange(n)[:, None, None, None] * channels * height * width + base[:, None, None] + plane
+    c, row, column = base // (height * width), base // width % height, base % width
+    if not np.array_equal(numbers, whole) or row.max() >= block[0] or column.max() >= block[1]:
+        return None
+    picks = tuple((r, s) for r in range(block[0]) for s in range(block[1]))
+    order = (row * block[1] + column) * channels + c
+    return Patches(block, picks, () if np.array_equal(order, np.arange(len(base))) else tuple(order.tolist()))
 
 
 @dataclass(frozen=True)

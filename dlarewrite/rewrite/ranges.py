@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import onnx_graphsurgeon as gs
 
 from dlarewrite.ir import view
 
-_NEVER_NEGATIVE = ("Relu", "Sigmoid", "Softmax", "Abs", "Exp", "HardSigmoid", "Softplus", "Sqrt", "Clip")
+_NEVER_NEGATIVE = (
+    "Relu",
+    "Sigmoid",
+    "Softmax",
+    "Abs",
+    "Exp",
+    "HardSigmoid",
+    "Softplus",
+    "Sqrt",
+    "Clip",
+    "ReduceSumSquare",
+    "ReduceL1",
+    "ReduceL2",
+)
 _PASSES_ON = (
     "MaxPool",
     "AveragePool",
@@ -19,6 +34,15 @@ _PASSES_ON = (
     "Max",
     "Min",
     "Slice",
+    "Reshape",
+    "Transpose",
+    "Squeeze",
+    "Unsqueeze",
+    "Identity",
+    "ReduceMean",
+    "ReduceSum",
+    "ReduceMax",
+    "ReduceMin",
 )
 _DEPTH = 8
 
@@ -40,10 +64,39 @@ def is_never_negative(tensor: gs.Tensor, depth: int = _DEPTH) -> bool:
             given = view.constant_value(view.input_at(maker, 1))
             low = None if given is None or given.size != 1 else given.reshape(-1)[0]
         return low is not None and float(low) >= 0
-    if view.is_op(maker, *_NEVER_NEGATIVE):
+    if view.is_op(maker, *_NEVER_NEGATIVE) or _is_square(maker):
         return True
+    if view.is_op(maker, "Conv"):
+        return all(is_never_negative(t, depth - 1) for t in maker.inputs if t.name)
     if not view.is_op(maker, *_PASSES_ON):
         return False
     read = maker.inputs if maker.op in ("Add", "Mul", "Concat", "Max", "Min") else maker.inputs[:1]
     everything = all if maker.op != "Max" else any
     return everything(is_never_negative(t, depth - 1) for t in read)
+
+
+def least(tensor: gs.Tensor) -> float:
+    """A bound that no element of a float tensor can lie below; minus infinity where none is known.
+
+    Known are sums of what is never negative and a constant, Max with a constant, and Clip.
+    """
+    held, maker = view.constant_value(tensor), view.producer(tensor)
+    if held is not None and held.size:
+        return float(held.min())
+    if maker is not None and view.is_op(maker, "Add", "Max"):
+        constants = [float(c.min()) for c in map(view.constant_value, maker.inputs) if c is not None and c.size]
+        rest = 0.0 if all(is_never_negative(t) for t in maker.inputs if view.constant_value(t) is None) else -math.inf
+        return sum(constants, rest) if maker.op == "Add" else max([rest, *constants])
+    if maker is not None and view.is_op(maker, "Clip"):
+        given = view.constant_value(view.input_at(maker, 1))
+        low = view.attr(maker, "min", None if given is None or given.size != 1 else given.reshape(-1)[0])
+        return -math.inf if low is None else float(low)
+    return 0.0 if is_never_negative(tensor) else -math.inf
+
+
+def _is_square(node: gs.Node) -> bool:
+    """x * x, or x to the power of an even constant."""
+    if view.is_op(node, "Mul"):
+        return node.inputs[0] is node.inputs[1]
+    power = view.constant_value(view.input_at(node, 1)) if view.is_op(node, "Pow") else None
+    return power is not None and power.size > 0 and bool(np.all(power % 2 == 0))

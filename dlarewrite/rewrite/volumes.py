@@ -15,7 +15,7 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from dlarewrite.ir.editor import Editor
-from dlarewrite.ir.view import Window, attr, constant_value, input_at, is_constant, label, shape, window
+from dlarewrite.ir.view import Window, attr, axis, constant_value, input_at, ints, is_constant, label, shape, window
 from dlarewrite.rewrite import emit, forms
 from dlarewrite.rewrite.layout import Layout, layout
 from dlarewrite.rewrite.stack_rules import STACK_RULES
@@ -155,6 +155,48 @@ def _normalization(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> A
     return Apart(node, (data,), make)
 
 
+def _joining(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Apart | None:
+    """Concat of volumes over their channels or their depth; anything else is a stack."""
+    known = [i for i in ins if i is not None]
+    form = shape(node.outputs[0])
+    if form is None or len(form) != 5 or len(known) != len(ins) or any(i != layout(i.dims, _PLACES) for i in known):
+        return STACK_RULES["Concat"](node, ins, opset)
+    where = axis(int(attr(node, "axis", 1)), 5)
+    if where not in (1, 2) or form[2] > DEEPEST:
+        return None
+    result = layout([form[0], form[1], form[3], form[4], form[2]], _PLACES)
+
+    def make(edit: Editor, parts: Sequence[Parts | None]) -> Sequence[Parts]:
+        volumes = [list(part or ()) for part in parts]
+        if where == 2:
+            return [[x for volume in volumes for x in volume]]
+        return [[edit.op("Concat", xs, {"axis": 1}, hint=label(node)) for xs in zip(*volumes, strict=True)]]
+
+    return Apart(node, (result,), make)
+
+
+def _mean(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Apart | None:
+    """ReduceMean over depth, height and width; over less it is a stack's."""
+    data, named = ins[0] if ins else None, input_at(node, 1)
+    held = constant_value(named)
+    if data is None or data != layout(data.dims, _PLACES) or (named is not None and held is None):
+        return STACK_RULES["ReduceMean"](node, ins, opset)
+    axes = ints(node, "axes") if held is None else [int(v) for v in held.reshape(-1)]
+    if {axis(a, 5) for a in axes} != {2, 3, 4}:
+        return STACK_RULES["ReduceMean"](node, ins, opset)
+    count = data.dims[PARTS]
+    result = layout([data.dims[0], data.dims[1], 1, 1, 1], _PLACES)
+    if not attr(node, "keepdims", 1):
+        result = result.without([2, 3, 4])
+
+    def make(edit: Editor, parts: Sequence[Parts | None]) -> Sequence[Parts]:
+        pooled = [edit.op("GlobalAveragePool", [x], {}, hint=label(node)) for x in parts[0] or ()]
+        total = functools.reduce(lambda a, b: edit.op("Add", [a, b]), pooled)
+        return [[total if count == 1 else edit.op("Mul", [total, emit.scalar(edit, 1 / count, total, "share")])]]
+
+    return Apart(node, (result,), make)
+
+
 VOLUME_RULES: Rules = MappingProxyType(
     {
         **STACK_RULES,
@@ -164,6 +206,8 @@ VOLUME_RULES: Rules = MappingProxyType(
         "GlobalAveragePool": _global,
         "GlobalMaxPool": _global,
         "BatchNormalization": _normalization,
+        "Concat": _joining,
+        "ReduceMean": _mean,
     }
 )
 """What each operator does to a volume that is taken apart along depth, and to any stack."""

@@ -26,6 +26,9 @@ Rounding in two orders of evaluation leaves each of them about one ulp of every 
 so they may lie two such errors apart; the jitter moves each factor by one ulp and measures one of them.
 """
 
+UNSTEADY = "proves nothing"
+"""How the reason of an output begins that was let pass on every sample, and is proven by none."""
+
 LARGEST_FLIPPED = 0.1
 """Share of an integer output's elements that may differ on a sample that still proves something."""
 
@@ -123,16 +126,24 @@ def _proves(error: OutputError) -> bool:
 
 
 def _proving(samples: Sequence[Sample], rows: Sequence[_Row]) -> list[_Row]:
-    """Outputs that no sample proves fail on every sample where they were let pass."""
-    proven = {
+    """Outputs that no sample proves fail on every sample where they were let pass, unless one fails by itself."""
+    settled = {error.name for row in rows for error in row if not error.ok}
+    settled |= {
         error.name
         for sample, row in zip(samples, rows, strict=True)
         for error in row
         if _proves(error) and not set(sample.hollow) & {error.name, error.name.partition("[")[0]}
     }
     return [
-        [e if not e.ok or e.conditioning is None or e.name in proven else _unproven(e) for e in row] for row in rows
+        [e if not e.ok or e.conditioning is None or e.name in settled else _unproven(e) for e in row] for row in rows
     ]
+
+
+def is_unsteady(errors: Sequence[OutputError]) -> bool:
+    """Whether all that fails is that no sample proves anything: another, steadier one might."""
+    failing = [error for error in errors if not error.ok]
+    known = all(e.dtype in EPSILON and e.conditioning is not None for e in failing)
+    return bool(failing) and known and all(e.reason.startswith(UNSTEADY) for e in failing)
 
 
 def _unproven(error: OutputError) -> OutputError:
@@ -140,6 +151,6 @@ def _unproven(error: OutputError) -> OutputError:
     return replace(
         error,
         ok=False,
-        reason=f"proves nothing: one ulp on weights and inputs moves the original by {error.conditioning:.1e} of {unit}"
+        reason=f"{UNSTEADY}: one ulp on weights and inputs moves the original by {error.conditioning:.1e} of {unit}"
         ", and no sample is steadier",
     )

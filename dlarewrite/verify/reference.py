@@ -17,6 +17,10 @@ REDRAWS = ((0.25, False), (0.25, True), (0.05, True))
 """What is tried when an output has no finite number: smaller inputs, and positive ones for a logarithm or a root."""
 
 
+CALM = 0.25
+"""Scale of the inputs that are drawn when one ulp moves the original too far on all others."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """One feed with the original's outputs; `hollow` names float outputs that hold no finite number."""
@@ -40,6 +44,16 @@ def from_seed(session: Session, feeder: Feeder, seed: int) -> Sample:
         notes.append(f"{label}: {', '.join(sample.hollow)} not finite, {drawn}")
         sample = from_feed(session, feeder.draw(seed, scale, positive=positive), label)
     return Sample(label, sample.feed, sample.outputs, sample.hollow, (*notes, *sample.notes))
+
+
+def calm(session: Session, feeder: Feeder, seed: int) -> Sample:
+    """One more sample, of small inputs, for a model that no other sample says anything about.
+
+    Far from the inputs that a network is made for, its layers may blow each other up until every digit is noise.
+    """
+    label = f"seed {seed} at scale {CALM:g}"
+    sample = from_feed(session, feeder.draw(seed, CALM), label)
+    return Sample(label, sample.feed, sample.outputs, sample.hollow, (f"{label}: drawn for a steadier sample",))
 
 
 def from_feed(session: Session, feed: Mapping[str, Any], label: str) -> Sample:

@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from onnx import TensorProto, helper, numpy_helper
 
 from dlarewrite.catalogue import discover
+from dlarewrite.rewrite.spec import create
 from dlarewrite.target import Precision
 from dlarewrite.testing import Ran, run
 
@@ -263,7 +264,19 @@ def test_conv_maps(over: int, kernel: int, bias: bool) -> None:
     strides=st.tuples(st.integers(1, 2), st.integers(1, 2), st.integers(1, 2)),
     pads=st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 2)),
     group=st.sampled_from((1, 2)),
-    tail=st.sampled_from(("MaxPool", "AveragePool", "GlobalAveragePool", "BatchNormalization", "Add", "Flatten")),
+    tail=st.sampled_from(
+        (
+            "MaxPool",
+            "AveragePool",
+            "GlobalAveragePool",
+            "BatchNormalization",
+            "Add",
+            "Flatten",
+            "Concat",
+            "Deeper",
+            "ReduceMean",
+        )
+    ),
 )
 def test_conv3d(
     channels: int,
@@ -295,6 +308,9 @@ def test_conv3d(
             "BatchNormalization": helper.make_node("BatchNormalization", ["r", "s", "s", "s", "v"], ["y"]),
             "Add": helper.make_node("Add", ["r", "c"], ["y"]),
             "Flatten": helper.make_node("Flatten", ["r"], ["y"]),
+            "Concat": helper.make_node("Concat", ["r", "c", "r"], ["y"], axis=1),
+            "Deeper": helper.make_node("Concat", ["r", "c"], ["y"], axis=-3),
+            "ReduceMean": helper.make_node("ReduceMean", ["r"], ["y"], axes=[-1, 2, 3], keepdims=0),
         }[tail],
     ]
     graph = helper.make_graph(
@@ -313,3 +329,60 @@ def test_conv3d(
     reads_padding_only = any("taken apart" in reason for reason in result.reasons)
     assert result.changes or reads_padding_only
     assert reads_padding_only or all(len(k) == 2 for k in kernels(result))
+
+
+@QUICK
+@given(
+    st.sampled_from((1, 2, 4)),
+    st.integers(2, 9),
+    st.integers(1, 3),
+    st.tuples(st.integers(1, 4), st.integers(1, 2), st.integers(1, 2)),
+    st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    st.sampled_from((1, 2, 4)),
+    st.sampled_from((TensorProto.FLOAT, TensorProto.FLOAT16)),
+    st.booleans(),
+    st.sampled_from((3, 512)),
+)
+def test_conv1d_channels(
+    channels: int,
+    length: int,
+    batch: int,
+    form: tuple[int, int, int],
+    pads: tuple[int, int],
+    group: int,
+    kind: int,
+    bias: bool,
+    rows: int,
+) -> None:
+    """The channels of [N, C, 1, 1] as any [N, c, l] under any Conv of rank 3: 1x1 Convs and one Reshape."""
+    kernel, stride, dilation = form
+    group = min(group, channels)
+    assume(sum(pads) + length > (kernel - 1) * dilation and max(pads) < kernel)
+    real = helper.tensor_dtype_to_np_dtype(kind)
+    rng = np.random.default_rng(length)
+    held = {
+        "s": np.array([batch, channels, length]),
+        "w": rng.standard_normal((2 * channels, channels // group, kernel)).astype(real),
+    }
+    if bias:
+        held["b"] = rng.standard_normal(2 * channels).astype(real)
+    attrs = {"group": group, "strides": [stride], "dilations": [dilation], "pads": list(pads)}
+    nodes = [
+        helper.make_node("Reshape", ["x", "s"], ["r"]),
+        helper.make_node("Conv", ["r", "w", *(["b"] if bias else [])], ["y"], **attrs),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", kind, [batch, channels * length, 1, 1])],
+        [helper.make_tensor_value_info("y", kind, None)],
+        [numpy_helper.from_array(v, k) for k, v in held.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    model = onnx.shape_inference.infer_shapes(model, strict_mode=True)
+    result = run(create(discover().find("conv1d-channels"), f"max_rows={rows}"), model)
+    assert len(result.changes) == 1, result.reasons
+    kinds = [n.op_type for n in result.after.graph.node]
+    assert set(kinds) <= {"Slice", "Conv", "Concat", "Reshape"}
+    assert kinds.count("Reshape") == 1
+    assert all(kernel == (1, 1) for kernel in kernels(result))

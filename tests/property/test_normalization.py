@@ -141,3 +141,68 @@ def answers(ran: Ran, x: NDArray[np.float32]) -> tuple[NDArray[np.float64], ...]
         onnxruntime.InferenceSession(m.SerializeToString()).run(None, {"x": x})[0].astype(np.float64)
         for m in (ran.before, ran.after)
     )
+
+
+@QUICK
+@given(
+    st.sampled_from(("divide", "reciprocal", "power")),
+    st.sampled_from(((1,), (2, 3), (1, 2, 3))),
+    SIZES,
+    SIZES,
+    st.integers(1, 2),
+    st.sampled_from((1e-6, 1e-5, 1e-3)),
+    st.sampled_from((13, 17)),
+)
+def test_written_out_norms(
+    form: str, axes: tuple[int, ...], height: int, width: int, batch: int, epsilon: float, opset: int
+) -> None:
+    """x minus its mean, over the root of the mean square of that, in the three ways in which exporters divide."""
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["m"], axes=list(axes)),
+        helper.make_node("Sub", ["x", "m"], ["c"]),
+        helper.make_node("Mul", ["c", "c"], ["q"]),
+        helper.make_node("ReduceMean", ["q"], ["v"], axes=list(axes)),
+        helper.make_node("Add", ["v", "e"], ["s"]),
+    ]
+    if form == "power":
+        nodes += [helper.make_node("Pow", ["s", "h"], ["r"]), helper.make_node("Mul", ["c", "r"], ["y"])]
+    elif form == "divide":
+        nodes += [helper.make_node("Sqrt", ["s"], ["r"]), helper.make_node("Div", ["c", "r"], ["y"])]
+    else:
+        nodes += [helper.make_node("Sqrt", ["s"], ["d"]), helper.make_node("Reciprocal", ["d"], ["r"])]
+        nodes += [helper.make_node("Mul", ["c", "r"], ["y"])]
+    constants = {"e": np.float32(epsilon), "h": np.float32(-0.5)}
+    model = model_of(nodes, opset, [batch, 6, height, width], {k: np.asarray(v) for k, v in constants.items()})
+    left = {n.op_type for n in rewrite("inverse-root", model).after.graph.node}
+    assert not {"Sqrt", "Pow", "Div", "Reciprocal"} & left
+
+
+@QUICK
+@given(
+    st.sampled_from(("Flatten", "Transpose")),
+    st.integers(2, 12),
+    SIZES,
+    st.integers(1, 2),
+    st.sampled_from((1e-6, 1e-3)),
+    st.booleans(),
+)
+def test_layer_norms_that_others_read(
+    move: str, channels: int, size: int, batch: int, epsilon: float, back: bool
+) -> None:
+    """A norm over the channels whose result is read in its own order too: one Reshape or Transpose stays."""
+    dims = [batch, channels, 1, 1] if move == "Flatten" else [batch, channels, size, 3]
+    nodes = [
+        helper.make_node(move, ["x"], ["t"], **({"perm": [0, 2, 3, 1]} if move == "Transpose" else {})),
+        helper.make_node("LayerNormalization", ["t", "s", "b"], ["n"], epsilon=epsilon),
+        helper.make_node("Relu", ["n"], ["y"]),
+    ]
+    if back and move == "Transpose":
+        nodes.append(helper.make_node("Transpose", ["n"], ["z"], perm=[0, 3, 1, 2]))
+    held = [numpy_helper.from_array(v, k) for k, v in gains(channels).items()]
+    outputs = [helper.make_tensor_value_info(n.output[0], TensorProto.FLOAT, None) for n in nodes[2:]]
+    graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, dims)], outputs, held)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    after = rewrite("norm-explicit", onnx.shape_inference.infer_shapes(model, strict_mode=True)).after
+    kinds = [n.op_type for n in after.graph.node]
+    assert "LayerNormalization" not in kinds
+    assert kinds.count("Reshape") + kinds.count("Transpose") == 1

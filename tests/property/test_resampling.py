@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -248,7 +249,18 @@ def block_moves(draw: st.DrawFn) -> tuple[str, onnx.ModelProto]:
         mode = draw(st.sampled_from(("DCR", "CRD")))
         nodes.append(helper.make_node("DepthToSpace", [source], ["m"], blocksize=block, mode=mode))
     elif name == "space-to-depth":
-        nodes.append(helper.make_node("SpaceToDepth", ["x"], ["m"], blocksize=block))
+        kept = draw(st.sampled_from((None, *itertools.permutations((1, 3, 5)))))
+        if kept is None:
+            nodes.append(helper.make_node("SpaceToDepth", ["x"], ["m"], blocksize=block))
+        else:
+            across = draw(st.sampled_from((1, 2, 4)))
+            many = channels * block * across
+            constants["i"] = np.asarray([1, channels, 3, block, 4 * block // across, across])
+            constants["o"] = np.asarray([1, many, 3, 4 * block // across])
+            assume(4 * block % across == 0)
+            nodes.append(helper.make_node("Reshape", ["x", "i"], ["i6"]))
+            nodes.append(helper.make_node("Transpose", ["i6"], ["t6"], perm=[0, *kept, 2, 4]))
+            nodes.append(helper.make_node("Reshape", ["t6", "o"], ["m"]))
     else:
         picks = draw(st.lists(st.tuples(st.integers(0, block - 1), st.integers(0, block - 1)), min_size=2, max_size=5))
         constants |= {"e": np.full(2, 2**31 - 1), "a": np.asarray([2, -1]), "t": np.asarray([block, block])}

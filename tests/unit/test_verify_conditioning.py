@@ -314,3 +314,44 @@ def test_a_moved_original_that_stops_measures_nothing() -> None:
     assert set(found) == {"seed 0"}
     shrunk = dataclasses.replace(Sample("short", feed, before, ()), outputs={"y": before["y"][:2]})
     assert Conditioning(model).measure([shrunk])["short"] == {}
+
+
+def gated(slope: float = 1.0, *, halves: bool = False) -> onnx.ModelProto:
+    """A chain that nothing but noise comes out of, read only where |x| > 2.5, beside slope * x."""
+    model = chain(60, 5.0, halves=halves)
+    first = model.graph.node[0]
+    first.input[0] = "z"
+    front = [
+        helper.make_node("Abs", ["x"], ["a"]),
+        helper.make_node("Sub", ["a", "c"], ["d"]),
+        helper.make_node("Relu", ["d"], ["z"]),
+        helper.make_node("Mul", ["x", "k"], ["line"]),
+    ]
+    last = model.graph.node[-1]
+    last.CopyFrom(helper.make_node("Add", [last.input[0], "line"], ["y"]))
+    nodes = [*front, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    for name, value in (("c", 2.5), ("k", slope)):
+        model.graph.initializer.append(numpy_helper.from_array(np.float32(value), name))
+    return model
+
+
+def test_where_no_sample_is_steady_a_smaller_one_is_drawn() -> None:
+    evidence = prove(gated(), gated(halves=True), numerics=ROUNDING)
+    assert evidence.ok, evidence.reason
+    assert "seed 0 at scale 0.25: drawn for a steadier sample" in evidence.notes
+    assert evidence.inputs[0].high == pytest.approx(8.0)
+
+
+def test_the_smaller_sample_shows_what_is_wrong() -> None:
+    evidence = prove(gated(), gated(1.001, halves=True), numerics=ROUNDING)
+    assert not evidence.ok
+    assert "at scale 0.25" in evidence.reason
+
+
+def test_given_inputs_are_not_drawn_again() -> None:
+    feed = {"x": np.full((1, WIDTH), 6.0, np.float32)}
+    evidence = prove(gated(), gated(halves=True), numerics=ROUNDING, feeds=feed)
+    assert not evidence.ok
+    assert "proves nothing" in evidence.reason
