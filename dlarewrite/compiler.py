@@ -25,8 +25,8 @@ from dlarewrite.ir.structure import check_structure
 from dlarewrite.ir.text import render
 from dlarewrite.joint import Choice, Trial, settle
 from dlarewrite.outcome import Report, describe
+from dlarewrite.partition.fitting import fit
 from dlarewrite.partition.flow import flow
-from dlarewrite.partition.lineup import fit
 from dlarewrite.partition.plan import load_plan
 from dlarewrite.partition.summary import place, summarise
 from dlarewrite.precision.carry import Carried, carry
@@ -72,7 +72,7 @@ class Options:
     plugins: tuple[Path, ...] = ()
     print_after: tuple[str, ...] | None = None
     dump_each: Path | None = None
-    max_growth_macs: float = 0.25
+    max_growth_macs: float = 0.5
     max_growth_bytes: int = 128 * 2**20
     max_growth_layers: int | None = None
     plan: Path | None = None
@@ -183,7 +183,7 @@ class _Run:
         if options.plan is not None:
             placed = load_plan(options.plan)
             self.left = frozenset(n for n, why in placed.gpu.items() if why.partition(":")[0] not in rulebook())
-            self.notes = tuple(fit(placed, frozen, flow(frozen, judged.verdicts), judged.verdicts)[1])
+            self.notes = fit(placed, frozen, flow(frozen, judged.verdicts), judged.verdicts).notes
 
     @cached_property
     def prover(self) -> Prover:

@@ -19,22 +19,31 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
 
-_TARGET = (
-    click.option(
-        "--target", type=TargetType(), default="orin-jp6", show_default=True, help="See `dlarewrite list targets`."
-    ),
-    click.option("--precision", type=click.Choice(["fp16", "int8"]), default="fp16", show_default=True),
+as_json: Decorator[Any] = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+only_target: Decorator[Any] = click.option(
+    "--target", type=TargetType(), default="orin-jp6", show_default=True, help="See `dlarewrite list targets`."
 )
-_SHAPES = (
-    click.option(
+
+
+def dims(text: str) -> Decorator[Any]:
+    """``--shape`` alone, with this help."""
+    return click.option(
         "--shape",
         "--input-shapes",
         "shape",
         type=shapes.ShapeType(),
         multiple=True,
         metavar="NAME:1x3x640x640",
-        help="Freeze an input's dims; also NAME:1,3,640,640 and NAME:[1,3,640,640]. Repeatable.",
-    ),
+        help=text,
+    )
+
+
+_TARGET = (
+    only_target,
+    click.option("--precision", type=click.Choice(["fp16", "int8"]), default="fp16", show_default=True),
+)
+_SHAPES = (
+    dims("Freeze an input's dims; also NAME:1,3,640,640 and NAME:[1,3,640,640]. Repeatable."),
     click.option("--batch", type=click.IntRange(min=1), help="Size of the leading dim where it is symbolic."),
 )
 _MACHINE = (
@@ -80,7 +89,7 @@ _PASSES = (
     ),
     click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Stop after N rewrites (to find a bad one)."),
     click.option(
-        "--max-growth-macs", type=ShareType(1000.0), default="25%", show_default=True, help="MACs rewrites may add."
+        "--max-growth-macs", type=ShareType(1000.0), default="50%", show_default=True, help="MACs rewrites may add."
     ),
     click.option(
         "--max-growth-bytes", type=SizeType(), default="128MiB", show_default=True, help="Weights rewrites may add."
@@ -96,6 +105,11 @@ _PASSES = (
     ),
     click.option("--dump-each", type=FILE, metavar="DIR", help="Save the model after each pass that changed it."),
 )
+_COMPARISON = (
+    click.option("--seed", type=click.IntRange(min=0), multiple=True, default=(0, 1, 2), show_default=True),
+    click.option("--atol", type=BoundType(), multiple=True, metavar="[OUTPUT:]X", help="Absolute tolerance."),
+    click.option("--rtol", type=BoundType(), multiple=True, metavar="[OUTPUT:]X", help="Share of max|reference|."),
+)
 _VERIFY = (
     click.option(
         "--verify",
@@ -106,9 +120,7 @@ _VERIFY = (
     ),
     click.option("--no-verify", is_flag=True, help="The same as --verify off."),
     click.option("--inputs", type=FILE, metavar="data.npz", help="Prove on these inputs instead of drawn ones."),
-    click.option("--seed", type=click.IntRange(min=0), multiple=True, default=(0, 1, 2), show_default=True),
-    click.option("--atol", type=BoundType(), multiple=True, metavar="[OUTPUT:]X", help="Absolute tolerance."),
-    click.option("--rtol", type=BoundType(), multiple=True, metavar="[OUTPUT:]X", help="Share of max|reference|."),
+    *_COMPARISON,
     click.option("--keep-going", is_flag=True, help="On a mismatch, write the model without the pass to blame."),
 )
 
@@ -129,6 +141,7 @@ shape: Decorator[Any] = group(_SHAPES)
 machine: Decorator[Any] = group(_MACHINE)
 plugin: Decorator[Any] = group(_PLUGIN)
 passes: Decorator[Any] = group((*_PASSES, *_PLUGIN))
+comparison: Decorator[Any] = group(_COMPARISON)
 verify: Decorator[Any] = group(_VERIFY)
 
 

@@ -32,7 +32,7 @@ class Settings:
     native_io: bool = False
     lossy: bool = False
     limit: int | None = None
-    growth_macs: float = 0.25
+    growth_macs: float = 0.5
     growth_bytes: int = 128 * 2**20
     growth_layers: int | None = None
     declined: frozenset[tuple[str, str]] = frozenset()

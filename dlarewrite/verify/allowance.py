@@ -55,6 +55,8 @@ def allow(
         return [list(row) for row in compared], []
     moved = conditioning.measure([s for s, names in zip(samples, chosen, strict=True) if names])
     rows, notes = [], [conditioning.note] if conditioning.note else []
+    if conditioning.resummed:
+        notes.append("where one ulp is said to move the original, its instance norms were also summed in another order")
     for sample, values, row, names in zip(samples, candidate, compared, chosen, strict=True):
         of = moved.get(sample.label, {})
         old, new = _arrays(sample.outputs), _arrays(values)

@@ -2,11 +2,12 @@
 
 A deep network may amplify a difference of one ulp in an early layer to more than any tolerance at its outputs. What a
 faithful rewrite may then differ cannot be declared, it has to be measured, on the original and on the same inputs.
+Instance normalisations are summed in another order at the same time; see :mod:`~dlarewrite.verify.resummed`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from dlarewrite.verify.jitter import jittered_feed, jittered_model, weight_bytes
 from dlarewrite.verify.numerics import EPSILON
 from dlarewrite.verify.outputs import parts
 from dlarewrite.verify.reference import Sample
+from dlarewrite.verify.resummed import resum
 from dlarewrite.verify.runner import Session
 from dlarewrite.verify.weights import MAX_BYTES
 
@@ -34,7 +36,7 @@ class Conditioning:
 
     `computed_in` names a shorter float dtype that the rewritten model is declared to compute in; its ulp is then used
     for longer dtypes too. Models whose weights may exceed `max_bytes` are not measured. `note` says why nothing could
-    be measured, and is empty otherwise.
+    be measured, and is empty otherwise. `resummed` tells whether sums ran in another order as well.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Conditioning:
         self._model, self._base_dir, self._threads = model, base_dir, threads
         self._finest = EPSILON[computed_in] if computed_in is not None else 0.0
         self._found: dict[str, dict[str, float]] = {}
+        self.resummed = False
         large = weight_bytes(model) > max_bytes
         self.note = "conditioning not measured: the weights are too large to be moved in memory" if large else ""
 
@@ -62,9 +65,10 @@ class Conditioning:
             self._draw(draw, fresh)
         return self._found
 
-    def _draw(self, draw: int, samples: Iterable[Sample]) -> None:
+    def _draw(self, draw: int, samples: Sequence[Sample]) -> None:
         try:
             moved = jittered_model(self._model, self._base_dir, draw, self._finest)
+            self.resummed = resum(moved, samples[0].feed)
             session = Session(moved, threads=self._threads)
         except (ModelError, OSError, ValueError, RuntimeError, MemoryError, onnx.checker.ValidationError) as error:
             self.note = f"conditioning not measured: {error}"

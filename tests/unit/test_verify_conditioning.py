@@ -15,6 +15,7 @@ from dlarewrite.verify import Evidence, Prover, conditioning, prove
 from dlarewrite.verify.conditioning import DRAWS, Conditioning, movement
 from dlarewrite.verify.jitter import jittered, jittered_feed, jittered_model, weight_bytes
 from dlarewrite.verify.reference import Sample
+from dlarewrite.verify.resummed import resum
 
 EXACT, ROUNDING, LOSSY = Numerics.EXACT, Numerics.ROUNDING, Numerics.LOSSY
 WIDTH = 16
@@ -355,3 +356,46 @@ def test_given_inputs_are_not_drawn_again() -> None:
     evidence = prove(gated(), gated(halves=True), numerics=ROUNDING, feeds=feed)
     assert not evidence.ok
     assert "proves nothing" in evidence.reason
+
+
+def normalised(form: tuple[int, ...], opset: int = 17, scale: float = 1.0) -> onnx.ModelProto:
+    """An InstanceNormalization of two scales on an input of this shape."""
+    values = [np.full(form[1], scale, np.float32), np.linspace(-1, 1, form[1], dtype=np.float32)]
+    graph = helper.make_graph(
+        [helper.make_node("InstanceNormalization", ["x", "s", "b"], ["y"], epsilon=1e-5)],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, form)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, form)],
+        [numpy_helper.from_array(value, name) for name, value in zip("sb", values, strict=True)],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def written_out(model: onnx.ModelProto) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    assert resum(copy, {})
+    assert "InstanceNormalization" not in {node.op_type for node in copy.graph.node}
+    return copy
+
+
+@pytest.mark.parametrize("opset", [11, 13, 17, 18, 21])
+@pytest.mark.parametrize("form", [(2, 3, 4, 6), (1, 2, 7), (1, 2, 2, 3, 5)])
+def test_norms_written_out_are_the_same(opset: int, form: tuple[int, ...]) -> None:
+    model = normalised(form, opset)
+    assert prove(model, written_out(model), numerics=ROUNDING).ok
+
+
+def test_a_norm_of_a_large_map_is_judged_by_its_own_rounding() -> None:
+    large = (1, 1, 2048, 1024)
+    evidence = prove(normalised(large), written_out(normalised(large)), numerics=ROUNDING, seeds=(0,))
+    assert evidence.ok and evidence.outputs[0].max_rel_of_max > 1e-5
+    assert any("summed in another order" in note for note in evidence.notes)
+    assert not prove(normalised(large), written_out(normalised(large, scale=1.001)), numerics=ROUNDING, seeds=(0,)).ok
+
+
+def test_a_norm_whose_scale_is_computed_is_left() -> None:
+    model = normalised((1, 2, 4, 4))
+    model.graph.node.insert(0, helper.make_node("Abs", ["s"], ["t"]))
+    model.graph.node[1].input[1] = "t"
+    assert not resum(model, {})
