@@ -31,7 +31,7 @@ class TransposeSink(Pass[region.Region]):
 
     def match(self, node: Node, context: Context) -> Match[region.Region] | Refusal | None:
         found = region.grow(node, context, EXACT_RULES)
-        if found is None or found.borders > found.moves or found.holds("Transpose")[0] is not node:
+        if found is None or found.borders > found.moves or found.first("Transpose") is not node:
             return None
         work = [n for n in found.nodes if n.op not in MOVES]
         if found.borders == found.moves and all(map(context.is_native, work)):

@@ -92,6 +92,10 @@ class Region:
         """The more Reshapes and Transposes go, the better; then, the more work is done on carriers."""
         return self.moves - self.borders, self.work
 
+    def first(self, *ops: str) -> gs.Node | None:
+        """The first of its nodes of these operators."""
+        return next((node for node in self.nodes if is_op(node, *ops)), None)
+
     def holds(self, *ops: str) -> tuple[gs.Node, ...]:
         """Its nodes of these operators, in topological order."""
         return tuple(node for node in self.nodes if is_op(node, *ops))

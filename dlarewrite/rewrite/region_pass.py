@@ -52,7 +52,7 @@ class RegionPass(Pass[region.Region]):
         if found is None:
             reason = self.missing(node)
             return Refusal(reason, (node,)) if reason else None
-        if not any(n is node for n in found.holds(*self.anchors)[:1]):
+        if found.first(*self.anchors) is not node:
             return None
         if self.thrifty and not found.worth:
             left = f"{found.inner} Reshapes and Transposes would be left around {len(found.nodes)} nodes"
