@@ -56,8 +56,8 @@ def settle(attempt: Callable[[Choice], Trial], before: Summary, legalising: froz
     """Find a choice whose result is not worse than ``before``; ``attempt`` runs the pipeline under a choice."""
     trial = attempt(Choice())
     if _hopeful(trial, before):
-        return _without_burden(attempt, _without_islands(attempt, trial, legalising), before, legalising)
-    return _without_islands(attempt, _without_burden(attempt, trial, before, legalising), legalising)
+        return _without_burden(attempt, _without_islands(attempt, trial, before, legalising), before, legalising)
+    return _without_islands(attempt, _without_burden(attempt, trial, before, legalising), before, legalising)
 
 
 def _hopeful(trial: Trial, before: Summary) -> bool:
@@ -68,14 +68,17 @@ def _hopeful(trial: Trial, before: Summary) -> bool:
     return _acceptable(fewer, before)
 
 
-def _without_islands(attempt: Callable[[Choice], Trial], first: Trial, legalising: frozenset[str]) -> Trial:
+def _without_islands(
+    attempt: Callable[[Choice], Trial], first: Trial, before: Summary, legalising: frozenset[str]
+) -> Trial:
     islands = _islands(first)
     declined = _makers(first, islands, legalising) - first.choice.declined
     if not declined or not _notable(first, islands):
         return first
     second = attempt(Choice(first.choice.declined | declined, first.choice.skipped))
-    better = second.summary.loadables < first.summary.loadables and second.summary.crossings <= first.summary.crossings
-    return second if better else first
+    fewer = second.summary.loadables < first.summary.loadables and second.summary.crossings <= first.summary.crossings
+    spoiled = _acceptable(first.summary, before) and not _acceptable(second.summary, before)
+    return second if fewer and not spoiled else first
 
 
 def _islands(trial: Trial) -> list[set[str]]:
