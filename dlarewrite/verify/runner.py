@@ -12,6 +12,7 @@ import onnx
 from dlarewrite.errors import ModelError
 from dlarewrite.verify.boundary import lower_stamps, name_nodes, wrap_exotic
 from dlarewrite.verify.failures import CannotRun, on_load, one_line
+from dlarewrite.verify.faults import avoid
 from dlarewrite.verify.ports import input_ports, output_ports
 from dlarewrite.verify.shell import EXOTIC, Source, open_model
 from dlarewrite.verify.weights import MAX_BYTES, loadable
@@ -50,7 +51,7 @@ class Session:
         self.output_names = [port.name for port in output_ports(proto)]
         exotic = any(port.elem_type in EXOTIC for port in (*input_ports(proto), *output_ports(proto)))
         with loadable(proto, directory, max_bytes) as (given, folder):
-            candidate = _copy(given) if exotic else given
+            candidate = avoid(_copy(given) if exotic else given)
             self._exotic = wrap_exotic(candidate) if exotic else {}
             self._session = _load(candidate, str(folder) if folder is not None else None, threads)
 

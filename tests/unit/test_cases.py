@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-import onnxruntime
 import pytest
+from golden_cases import lacking
 
 from dlarewrite.catalogue import discover
 from dlarewrite.testing import check_case
@@ -17,11 +16,10 @@ CASES = sorted((Path(__file__).parents[1] / "cases").glob("*/*.txt"))
 
 @pytest.mark.parametrize("path", CASES, ids=lambda p: f"{p.parent.name}/{p.stem}")
 def test_case(path: Path) -> None:
-    needed = re.search(r"^# needs: onnxruntime (\d+)\.(\d+)", path.read_text(), re.MULTILINE)
-    if needed and tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (int(needed[1]), int(needed[2])):
-        pytest.skip(f"this onnxruntime computes the original wrongly; needs {needed[1]}.{needed[2]}")
+    if reason := lacking(path):
+        pytest.skip(reason)
     try:
         check_case(path, discover().find)
-    except CannotRun as reason:
+    except CannotRun as error:
         # An older onnxruntime does not know the newest opsets.
-        pytest.skip(str(reason))
+        pytest.skip(str(error))

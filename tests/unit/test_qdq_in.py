@@ -16,6 +16,7 @@ from dlarewrite.precision.qdq_in import Plain, Reading, import_qdq
 from dlarewrite.precision.qdq_proof import compare_rounded, prove_plain, without_rounding
 from dlarewrite.precision.scales import Certainty
 from dlarewrite.testing import parse
+from dlarewrite.verify import CannotRun
 
 PAIRED = """<ir_version: 8, opset_import: ["" : {opset}]>
 g (float[1,4,8,8] x) => (float[1,4,8,8] y)
@@ -37,7 +38,11 @@ def whole(model: onnx.ModelProto | str, **reading: object) -> tuple[Model, Plain
     plain = import_qdq(original, Reading(**reading))  # type: ignore[arg-type]
     check_structure(plain.model)
     onnx.checker.check_model(plain.model.to_proto(), full_check=True)
-    equal = prove_plain(original, plain)
+    try:
+        equal = prove_plain(original, plain)
+    except CannotRun as error:
+        # An older onnxruntime does not know the newest operators.
+        pytest.skip(str(error))
     assert equal.ok, equal.reason
     return original, plain
 
