@@ -13,12 +13,16 @@ from dlarewrite.ir.editor import Editor
 from dlarewrite.ir.infer import infer
 from dlarewrite.numerics import Numerics
 from dlarewrite.rewrite import (
+    atoms,
+    branches,
     choice,
     convolve,
+    cutting,
     deconv,
     emit,
     exponential,
     forms,
+    gathering,
     legacy,
     linear,
     mirror,
@@ -40,7 +44,7 @@ from dlarewrite.rewrite import (
     wiring,
 )
 from dlarewrite.rewrite.carry_matrix import MATRIX_RULES, is_product
-from dlarewrite.rewrite.carry_rules import EXACT_RULES, MOVES
+from dlarewrite.rewrite.carry_rules import EXACT_RULES, MOVES, SUM_RULES
 from dlarewrite.rewrite.carry_window import POOL_RULES, WINDOW_RULES
 from dlarewrite.rewrite.context import Context
 from dlarewrite.rewrite.pass_ import GraphPass, Match, Pass, Phase, Refusal
@@ -55,6 +59,7 @@ __all__ = [
     "MOVES",
     "POOL_RULES",
     "STACK_RULES",
+    "SUM_RULES",
     "VOLUME_RULES",
     "WINDOW_RULES",
     "Catalogue",
@@ -77,14 +82,18 @@ __all__ = [
     "UsageError",
     "Variable",
     "Verdict",
+    "atoms",
+    "branches",
     "choice",
     "constants",
     "convolve",
+    "cutting",
     "deconv",
     "elements",
     "emit",
     "exponential",
     "forms",
+    "gathering",
     "infer",
     "is_product",
     "legacy",

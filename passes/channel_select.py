@@ -1,8 +1,9 @@
 """Gather, Slice and Split of channels become Slices, or 1x1 convolutions that pick the channels.
 
 What it does: a constant choice of channels is Slices (up to four runs, and a Concat), or a 1x1 Conv with one-hot rows;
-    where the channels come from a Conv that nobody else reads, the Conv itself cut into one per choice. The cheapest
-    legal form is taken: Slices multiply nothing, one Conv is one layer, a cut Conv leaves out what nobody reads.
+    where the channels come from a Conv that nobody else reads, the Conv itself cut into one per choice, with the
+    operators between that work channel by channel (activations, depthwise Convs, pools). The cheapest legal form is
+    taken: Slices multiply nothing, one Conv is one layer, a cut Conv leaves out what nobody reads.
 Law: row i of a one-hot matrix picks channel i; the output channels of a convolution do not depend on each other.
 Numerics: ROUNDING - an element times one plus zeros is the element, but a Conv that is cut may sum in another order.
 Scales: each choice inherits the scale of the tensor that it is taken from.
@@ -15,7 +16,7 @@ Example: Gather(x, [2, 1, 0], axis 1) -> Conv 1x1 with an anti-diagonal of ones
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
@@ -31,7 +32,7 @@ from dlarewrite.api import (
     Refusal,
     Tensor,
     choice,
-    convolve,
+    cutting,
     emit,
     forms,
     view,
@@ -42,11 +43,12 @@ _FEW_RUNS = 4
 
 @dataclass(frozen=True)
 class Picks:
-    """Per output the channels that it takes; whether few runs are Slices; the Conv to be cut, if any."""
+    """Outputs and the channels of x that they take; whether few runs are Slices; what is cut for each, if anything."""
 
-    rows: tuple[tuple[int, ...], ...]
+    x: Tensor
+    ends: tuple[tuple[Tensor, tuple[int, ...]], ...]
     slices: bool
-    maker: convolve.Convolution | None = None
+    cone: cutting.Cone | None = None
 
 
 @dataclass(frozen=True)
@@ -58,47 +60,59 @@ class ChannelSelect(Pass[Picks]):
     anchors: ClassVar[tuple[str, ...]] = ("Gather", "Slice", "Split")
 
     def match(self, node: Node, context: Context) -> Match[Picks] | Refusal | None:
-        x = view.input_at(node, 0)
-        form = view.shape(x)
-        if x is None or form is None or len(form) != 4 or not view.is_float(x):
+        x, ends = view.input_at(node, 0), _ends(node, context)
+        if x is None or ends is None:
             return None
-        rows = _rows(node, form, context.opset)
-        if rows is None or any(not r for r in rows) or context.is_native(node):
-            return None
-        chosen = _cheapest(node, rows, _maker(x, node, context), context)
-        maker = chosen.form.maker
-        nodes = (node,) if maker is None else (node, maker.node)
-        text = f"{sum(map(len, rows))} of {form[1]} channels"
+        # What makes the tensor is cut for all who choose from it, or the first would pay for the others.
+        choosers = tuple({id(n): n for n in (node, *view.consumers(x))}.values())
+        every = [_ends(n, context) for n in choosers]
+        cone = cutting.read(context, x, choosers) if all(e is not None for e in every) else None
+        chosen, nodes = _cheapest(Picks(x, ends, True), None, context), (node,)
+        if cone is not None:
+            together = _cheapest(Picks(x, tuple(end for e in every for end in e or ()), True), cone, context)
+            if together.form.cone is not None:
+                chosen, nodes, ends = together, (*choosers, *cone.nodes), together.form.ends
+        text = f"{sum(len(rows) for _, rows in ends)} of {(view.shape(x) or ())[1]} channels"
         return Match(nodes, chosen.form, chosen.detail(text) if chosen.sentence else f"{text} by {chosen.name}")
 
     def apply(self, match: Match[Picks], edit: Editor) -> None:
-        for tensor, made in _picked(edit, match.nodes[0], match.facts):
+        for tensor, made in _picked(edit, match.facts):
             edit.replace_uses(tensor, made)
 
 
-def _cheapest(
-    node: Node, rows: tuple[tuple[int, ...], ...], maker: convolve.Convolution | None, context: Context
-) -> choice.Choice[Picks]:
-    """The form that costs least, a Conv before it included; Slices only where there are few runs."""
-    options = [(Picks(rows, True), "Slices"), (Picks(rows, False), "one-hot 1x1 Convs")]
-    if all(len(forms.runs(r)) > _FEW_RUNS for r in rows):
+def _ends(node: Node, context: Context) -> tuple[tuple[Tensor, tuple[int, ...]], ...] | None:
+    """Each output of a refused choice of channels that has a name, and its channels; None for any other node."""
+    x = view.input_at(node, 0)
+    form = view.shape(x)
+    if not view.is_op(node, "Gather", "Slice", "Split") or form is None or len(form) != 4 or not view.is_float(x):
+        return None
+    rows = _rows(node, form, context.opset)
+    if rows is None or any(not r for r in rows) or context.is_native(node):
+        return None
+    return tuple((tensor, r) for tensor, r in zip(node.outputs, rows, strict=True) if tensor.name)
+
+
+def _cheapest(picks: Picks, cone: cutting.Cone | None, context: Context) -> choice.Choice[Picks]:
+    """The form that costs least, what stands before it included; Slices only where there are few runs."""
+    before = () if cone is None else cone.nodes
+    options = [(picks, "Slices"), (replace(picks, slices=False), "one-hot 1x1 Convs")]
+    if all(len(forms.runs(rows)) > _FEW_RUNS for _, rows in picks.ends):
         del options[0]
-    if maker is not None:
-        options.append((Picks(rows, False, maker), "weights cut in the Conv before"))
+    if cone is not None:
+        options.append((replace(picks, slices=False, cone=cone), "weights cut in the Conv before"))
     found = []
-    for picks, name in options:
-        cost = choice.measure(context, partial(_picked, node=node, picks=picks))
-        if cost is not None and maker is not None and picks.maker is None:
-            cost += choice.of_node(maker.node, context)
+    for form, name in options:
+        cost = choice.measure(context, partial(_picked, picks=form))
+        if cost is not None and form.cone is None:
+            cost = sum((choice.of_node(n, context) for n in before), cost)
         if cost is not None:
-            found.append(choice.Candidate(picks, name, cost))
-    return choice.choose(context, found, () if maker is None else (maker.node,))
+            found.append(choice.Candidate(form, name, cost))
+    return choice.choose(context, found, before)
 
 
-def _picked(edit: Editor, node: Node, picks: Picks) -> list[tuple[Tensor, Tensor]]:
-    """Each output that has a name, and what takes its place."""
-    named = [(t, rows) for t, rows in zip(node.outputs, picks.rows, strict=True) if t.name]
-    return [(tensor, _chosen(edit, node.inputs[0], rows, picks)) for tensor, rows in named]
+def _picked(edit: Editor, picks: Picks) -> list[tuple[Tensor, Tensor]]:
+    """Each output, and what takes its place."""
+    return [(tensor, _chosen(edit, picks.x, rows, picks)) for tensor, rows in picks.ends]
 
 
 def _rows(node: Node, form: tuple[int, ...], opset: int) -> tuple[tuple[int, ...], ...] | None:
@@ -122,30 +136,9 @@ def _rows(node: Node, form: tuple[int, ...], opset: int) -> tuple[tuple[int, ...
     return (tuple(int(c) for c in every[cuts[1]]),) if 1 in cuts else None
 
 
-def _maker(x: Tensor, node: Node, context: Context) -> convolve.Convolution | None:
-    """The dense Conv that makes the tensor for this node alone."""
-    maker = view.producer(x)
-    if maker is None or context.model.is_pinned(x) or len(view.consumers(x)) != 1 or not context.is_native(maker):
-        return None
-    conv = convolve.read(maker)
-    return conv if conv is not None and conv.window.group == 1 else None
-
-
 def _chosen(edit: Editor, x: Tensor, rows: tuple[int, ...], picks: Picks) -> Tensor:
-    conv = picks.maker
-    if conv is not None:
-        bias = view.constant_value(conv.bias)
-        return convolve.convolve(
-            edit,
-            conv.x,
-            conv.values()[list(rows)],
-            None if bias is None else edit.constant(bias[list(rows)], "bias"),
-            hint=view.label(conv.node),
-            strides=conv.window.strides,
-            dilations=conv.window.dilations,
-            pads=conv.window.pads,
-            name=str(conv.weights.name),
-        )
+    if picks.cone is not None:
+        return cutting.emit(edit, picks.cone, rows)
     runs = forms.runs(rows)
     if not picks.slices or len(runs) > _FEW_RUNS:
         return forms.pick_channels(edit, x, rows)

@@ -1,12 +1,13 @@
 """Channel shuffles are worked into the weights of what reads them.
 
-What it does: a Reshape, Transpose, Reshape that reorders channels (with the Splits, Slices, Gathers and Concats along C
-    that stand behind it) becomes a list of wires. A Conv takes its wires sorted, as a few Slices and a Concat or none
-    at all, with the columns of its weights in the same order; operators that work channel by channel (activations,
-    depthwise Convs, BatchNormalization, pools) hand the order on; anything else gets its channels as they were. Slices
-    and a Concat, or a one-hot Conv for each: whichever costs less over the whole shuffle. Where the shuffle's input is
-    a Conv's, with or without activations between, the rows of that one's weights can take its order instead; a grouped
-    Conv becomes dense for it, which is done where it costs less than the readers would.
+What it does: a Reshape, Transpose, Reshape that reorders channels (between Transposes to channels last and back, with
+    the Splits, Slices, Gathers and Concats along C that stand behind it) becomes a list of wires. A Conv takes its
+    wires sorted, as a few Slices and a Concat or none at all, with the columns of its weights in the same order;
+    operators that work channel by channel (activations, depthwise Convs, BatchNormalization, pools) hand the order on;
+    anything else gets its channels as they were. Slices and a Concat, or a one-hot Conv for each: whichever costs less
+    over the whole shuffle. Where the shuffle's input is a Conv's, with or without activations between, the rows of that
+    one's weights can take its order instead; a grouped Conv becomes dense for it, which is done where it costs less
+    than the readers would.
 Law: a convolution sums over its input channels, so their order is the order of its weights; moving channels computes
     nothing.
 Numerics: ROUNDING - the sums over the channels run in another order.
@@ -36,6 +37,7 @@ from dlarewrite.api import (
     Tensor,
     choice,
     elements,
+    emit,
     forms,
     macs,
     reordering,
@@ -62,6 +64,7 @@ _PLAIN = frozenset(
         "GlobalMaxPool",
     ]
 )
+_INWARD = (0, 2, 3, 1)
 _CONSTANT_BESIDE = frozenset(("Add", "Sub", "Mul", "Div", "PRelu"))
 
 
@@ -81,11 +84,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """``sources`` by number (None: made by a step), steps in order, graph outputs that are wires."""
+    """``sources`` by number (None: made by a step), steps, tensors that are wires and stay (True: channels-last)."""
 
     sources: tuple[Tensor | None, ...]
     steps: tuple[Step, ...]
-    outputs: tuple[tuple[Tensor, wiring.Wires], ...]
+    outputs: tuple[tuple[Tensor, wiring.Wires, bool], ...]
     most: int
 
 
@@ -97,7 +100,7 @@ class ChannelShuffle(Pass[Plan | reordering.Behind]):
 
     name: ClassVar[str] = "channel-shuffle"
     numerics: ClassVar[Numerics] = Numerics.ROUNDING
-    anchors: ClassVar[tuple[str, ...]] = ("Reshape",)
+    anchors: ClassVar[tuple[str, ...]] = ("Reshape", "Transpose")
 
     def match(self, node: Node, context: Context) -> Match[Plan | reordering.Behind] | Refusal | None:
         shuffle = wiring.read_shuffle(node, context.model)
@@ -109,7 +112,7 @@ class ChannelShuffle(Pass[Plan | reordering.Behind]):
         chosen = _cheapest(context, trace, shuffle.x, self.max_slices)
         plan = Plan(tuple(trace.sources), tuple(trace.steps), tuple(trace.outputs), chosen.form)
         text = f"{len(plan.steps)} readers take their channels in another order"
-        behind = reordering.behind(context, shuffle)
+        behind = None if shuffle.turned else reordering.behind(context, shuffle)
         if behind is not None:
             forms_: list[choice.Candidate[Plan | reordering.Behind]] = [
                 choice.Candidate(plan, chosen.name, chosen.cost),
@@ -139,8 +142,9 @@ class ChannelShuffle(Pass[Plan | reordering.Behind]):
                 edit.replace_uses(step.node.outputs[0], made)
             else:
                 maker.sources[step.made] = made
-        for tensor, wires in plan.outputs:
-            edit.replace_uses(tensor, maker.tensor(wires))
+        for tensor, wires, turned in plan.outputs:
+            made = maker.tensor(wires)
+            edit.replace_uses(tensor, emit.transpose(edit, made, _INWARD) if turned else made)
 
 
 class _Trace:
@@ -153,13 +157,14 @@ class _Trace:
         self.wires: dict[int, wiring.Wires] = {}
         self.nodes: list[Node] = []
         self.steps: list[Step] = []
-        self.outputs: list[tuple[Tensor, wiring.Wires]] = []
+        self.outputs: list[tuple[Tensor, wiring.Wires, bool]] = []
 
     def enter(self, shuffle: wiring.Shuffle) -> None:
         base = self.of(shuffle.x)
         self.nodes.extend(shuffle.nodes)
         for tensor, channels in shuffle.ends:
             self.put(tensor, base.pick(channels))
+        self.outputs.extend((tensor, base.pick(channels), True) for tensor, channels in shuffle.turned)
 
     def of(self, tensor: Tensor) -> wiring.Wires:
         """The wires of a tensor, whether they were followed already or begin above."""
@@ -169,7 +174,7 @@ class _Trace:
     def put(self, tensor: Tensor, wires: wiring.Wires) -> None:
         self.wires[id(tensor)] = wires
         if self.context.model.is_pinned(tensor):
-            self.outputs.append((tensor, wires))
+            self.outputs.append((tensor, wires, False))
 
     def run(self) -> None:
         done = {id(n) for n in self.nodes}
@@ -241,7 +246,7 @@ def _moved(edit: Editor, trace: _Trace, most: int) -> None:
     maker = wiring.Maker(edit, sources, most)
     for step in trace.steps:
         maker.tensor(step.wires.pick(step.order))
-    for _, wires in trace.outputs:
+    for _, wires, _ in trace.outputs:
         maker.tensor(wires)
 
 

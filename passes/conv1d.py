@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlarewrite.api import EXACT_RULES, WINDOW_RULES, Node, Numerics, RegionPass, Rules, region, view
+from dlarewrite.api import EXACT_RULES, SUM_RULES, WINDOW_RULES, Node, Numerics, RegionPass, Rules, region, view
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Conv1d(RegionPass):
     name: ClassVar[str] = "conv1d"
     numerics: ClassVar[Numerics] = Numerics.ROUNDING
     anchors: ClassVar[tuple[str, ...]] = ("Conv", "ConvTranspose")
-    rules: ClassVar[Rules] = {**EXACT_RULES, **WINDOW_RULES}
+    rules: ClassVar[Rules] = {**EXACT_RULES, **SUM_RULES, **WINDOW_RULES}
 
     def concerns(self, node: Node) -> bool:
         return view.rank(node.outputs[0]) == 3

@@ -8,7 +8,7 @@ Numerics: ROUNDING - the sums run in another order, with zeros outside the band.
 Scales: the carrier of the result inherits its scale; the weights take theirs per output channel.
 Fires: on a Conv of rank 3 with constant weights, any pads, strides, dilations and groups, whose input comes from a
     static [N, C, 1, 1] through Reshape, Squeeze, Unsqueeze, Flatten and Transposes that keep the order of the elements.
-Refuses: weights that are computed at run time.
+Refuses: weights that are computed at run time; channels whose band would have more than 64 Mi entries.
 Source: GEN-2D, CONV-2D, SHUF-FLAT, CONV-OUTMAPS.
 Example: Reshape([1, 64, 1, 1]) to [1, 1, 64], Conv kernel 3 -> Conv 1x1, weights [64, 64, 1, 1] with three diagonals
 """
@@ -24,6 +24,8 @@ import numpy as np
 from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, emit, forms, view
 
 _MOVES = ("Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose")
+_LARGEST = 1 << 26
+"""Entries of a band: 8,192 channels (GEN-DIM) on either side. The growth budget is asked once it is made."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,11 @@ class Conv1dChannels(Pass[Band]):
             return None
         if not all(view.is_constant(t) for t in node.inputs[1:] if t.name):
             return Refusal("its weights are computed at run time", (node,))
-        whole = not forms.takes_slices(context, source)
-        rows = math.prod(result[1:]) if whole else self.max_rows
-        return Match((node, *moves), Band(source, window, rows), f"{math.prod(dims[1:])} channels")
+        read, made = math.prod(dims[1:]), math.prod(result[1:])
+        if read * made > _LARGEST:
+            return Refusal(f"its band of weights from {read:,} to {made:,} channels would be too large", (node,))
+        rows = self.max_rows if forms.takes_slices(context, source) else made
+        return Match((node, *moves), Band(source, window, rows), f"{read} channels")
 
     def apply(self, match: Match[Band], edit: Editor) -> None:
         node, band = match.nodes[0], match.facts

@@ -7,9 +7,9 @@ Law: y[o] = sum_t x[o + b - t] w[t] = sum_u x[o - (k - 1 - b) + u] w[k - 1 - u].
     border.
 Numerics: ROUNDING - the products are summed in another order.
 Scales: none are new; the output keeps its scale.
-Fires: on a ConvTranspose of two spatial axes with stride 1 whose pads, groups or dilation the target refuses.
-Refuses: a Conv that the target refuses (kernel over 32 with its zeros).
-Source: ONNX ConvTranspose (opset 1, 11, 22); DECONV-PAD, DECONV-GROUP, DECONV-DIL, CONV-PAD.
+Fires: on a ConvTranspose of two spatial axes with stride 1 whose pads, groups, dilation or kernel the target refuses.
+Refuses: a Conv that the target refuses (kernel over 32 with its zeros). One element without pads is deconv-overlap's.
+Source: ONNX ConvTranspose (opset 1, 11, 22); DECONV-PAD, DECONV-GROUP, DECONV-DIL, DECONV-K=S, CONV-PAD.
 Example: ConvTranspose(x, w[64,32,3,3]; pads 1) -> Conv(x, w'[32,64,3,3]; pads 1)
 """
 
@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, deconv
+from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, Tensor, deconv, view
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,9 @@ class DeconvStrideOne(Pass[Turn]):
         if found.strides != (1, 1):
             return None
         plain = found.undilated()
-        if not any((*plain.begin, *plain.end)) and plain.group == 1 and found.dilations == (1, 1):
+        bare = not any((*plain.begin, *plain.end)) and plain.group == 1
+        if bare and (view.shape(node.inputs[0]) or ())[2:] == (1, 1):
+            # One element has no stride: deconv-overlap gives it the kernel's, at no more MACs.
             return None
         conv = deconv.turned(plain)
         if not deconv.takes_turned(context, node.inputs[0], conv, (1, 1)):

@@ -2,8 +2,11 @@
 
 What it does: the rank-2 part of a network (Flatten, Gemm, activations, Gemm, ...) is carried by [N, C, H, W] tensors: a
     product over flattened [C, H, W] is a Conv with an H x W kernel, one over [N, C] a 1x1 Conv on [N, C, 1, 1]; the
-    element-wise operators, BatchNormalizations, Concats, Slices and Softmaxes in between work on the carriers.
-Law: y[n, m] = sum over c, h, w of x[n, c, h, w] W[m, (c, h, w)] + b[m] is a convolution with one position.
+    element-wise operators, BatchNormalizations, Concats, Slices and Softmaxes in between work on the carriers. Where
+    the row [N, M] that a product makes becomes an image [N, C, h, w] that operators read, the product is a
+    ConvTranspose whose kernel is the image, and a bias for each pixel an Add.
+Law: y[n, m] = sum over c, h, w of x[n, c, h, w] W[m, (c, h, w)] + b[m] is a convolution with one position;
+    y[n, (c, h, w)] = sum over k of x[n, k] W[k, (c, h, w)] a deconvolution of one.
 Numerics: ROUNDING - the sums run in another order; alpha and beta are worked into the weights.
 Scales: a carrier inherits the scale of the tensor that it carries; weights keep theirs per output channel.
 Fires: where a Gemm or a MatMul with a constant [K, M] matrix of rank 2 and the nodes around it are refused as they are,
@@ -22,6 +25,7 @@ from typing import ClassVar
 from dlarewrite.api import (
     EXACT_RULES,
     MATRIX_RULES,
+    SUM_RULES,
     WINDOW_RULES,
     Node,
     Numerics,
@@ -40,7 +44,7 @@ class GemmToConv(RegionPass):
     name: ClassVar[str] = "gemm-to-conv"
     numerics: ClassVar[Numerics] = Numerics.ROUNDING
     anchors: ClassVar[tuple[str, ...]] = ("Gemm", "MatMul")
-    rules: ClassVar[Rules] = {**EXACT_RULES, **WINDOW_RULES, **MATRIX_RULES}
+    rules: ClassVar[Rules] = {**EXACT_RULES, **SUM_RULES, **WINDOW_RULES, **MATRIX_RULES}
     thrifty: ClassVar[bool] = False
 
     def concerns(self, node: Node) -> bool:

@@ -2,7 +2,8 @@
 
 What it does: GlobalAveragePool and ReduceMean over H, W or both (C too) -> AveragePools with kernel = stride <= 8. A
     depthwise Conv of the map's size would be one layer, but has weights as large as the map and a MAC for each element,
-    and in INT8 a scale of its own: pools are taken always.
+    and in INT8 a scale of its own: pools are taken always. What is an H and W before a Transpose is averaged there, and
+    the result transposed.
 Law: the mean of the means of equal tiles is the mean. A size with a prime factor above 7 is padded with zeros to the
     next size that has tiles, and the count of the zeros is taken out by a Mul.
 Numerics: ROUNDING - the sum is taken in another order.
@@ -18,15 +19,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, reduction
+from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, emit, reduction, view
 
 
 @dataclass(frozen=True)
 class Mean:
-    """The spatial part, and how many channels are averaged besides (1: none)."""
+    """The spatial part, and how many channels are averaged besides (1: none); ``behind`` a Transpose or of x."""
 
     spatial: reduction.SpatialMean
     channels: int
+    behind: reduction.Behind | None = None
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,31 @@ class GlobalAveragePool(Pass[Mean]):
             return None
         if 0 in found.axes:
             return Refusal(f"it averages over the batch axis of length {found.dims[0]}", (node,))
+        behind = reduction.behind_transpose(found)
+        if behind is not None and behind.found.axes == (1,):
+            return None
+        if behind is not None and not set(behind.found.axes) <= {2, 3}:
+            behind = None
+        if behind is None and _may_turn(found):
+            return None
+        nodes = (node,) if behind is None else (node, behind.transpose)
+        found = found if behind is None else behind.found
         spatial = reduction.spatial_mean(found.dims, found.axes)
         channels = found.dims[1] if 1 in found.axes else 1
-        return Match((node,), Mean(spatial, channels), f"{found.dims[2]}x{found.dims[3]} -> {spatial.text}")
+        return Match(nodes, Mean(spatial, channels, behind), f"{found.dims[2]}x{found.dims[3]} -> {spatial.text}")
 
     def apply(self, match: Match[Mean], edit: Editor) -> None:
         node, mean = match.nodes[0], match.facts
-        result = reduction.emit_mean(edit, node.inputs[0], mean.spatial)
+        x = node.inputs[0] if mean.behind is None else mean.behind.found.x
+        result = reduction.emit_mean(edit, x, mean.spatial)
         if mean.channels > 1:
             result = reduction.emit_channel_sum(edit, result, 1.0 / mean.channels)
+        if mean.behind is not None:
+            result = emit.transpose(edit, result, mean.behind.perm)
         edit.replace_uses(node.outputs[0], result)
+
+
+def _may_turn(found: reduction.Reduction) -> bool:
+    """Whether it averages the H and W of a channels-last tensor whose Reshapes may yet give way to a Transpose."""
+    maker = view.producer(found.x)
+    return found.axes == (1, 2) and maker is not None and view.is_op(maker, "Reshape")

@@ -57,6 +57,8 @@ class InverseRoot(Pass[Root]):
         if least < root.SMALLEST:
             why = f"its operand may be as small as {least:g}, below 2^-20, the least whose reciprocal FP16 holds"
             return Refusal(why, (node, *readers))
+        if least > root.LARGEST:
+            return Refusal(f"its operand is {least:g} or more, beyond what FP16 holds", (node, *readers))
         return Match((node, *readers), Root(s, least, power < 0), f"s of {least:g} or more")
 
     def apply(self, match: Match[Root], edit: Editor) -> None:

@@ -21,6 +21,7 @@ from typing import ClassVar
 from dlarewrite.api import (
     EXACT_RULES,
     MATRIX_RULES,
+    SUM_RULES,
     WINDOW_RULES,
     Node,
     Numerics,
@@ -39,7 +40,7 @@ class MatmulTokens(RegionPass):
     name: ClassVar[str] = "matmul-tokens"
     numerics: ClassVar[Numerics] = Numerics.ROUNDING
     anchors: ClassVar[tuple[str, ...]] = ("MatMul",)
-    rules: ClassVar[Rules] = {**EXACT_RULES, **WINDOW_RULES, **MATRIX_RULES}
+    rules: ClassVar[Rules] = {**EXACT_RULES, **SUM_RULES, **WINDOW_RULES, **MATRIX_RULES}
 
     def concerns(self, node: Node) -> bool:
         return view.rank(node.outputs[0]) not in (None, 0, 1, 2) and is_product(node)

@@ -38,10 +38,8 @@ class MishPolynomial(Pass[None]):
         known = exponential.softplus_of(node, context.model)
         if known is None:
             return None
-        softplus, other = known
-        if other:
-            return Refusal(other, (node, softplus))
-        return Match((node, softplus), None)
+        nodes = (node, *known.nodes)
+        return Refusal(known.others, nodes) if known.others else Match(nodes, None)
 
     def apply(self, match: Match[None], edit: Editor) -> None:
         node = match.nodes[0]
@@ -50,7 +48,7 @@ class MishPolynomial(Pass[None]):
             p = edit.op("Sigmoid", [x])
             edit.replace_uses(node.outputs[0], edit.op("Mul", [edit.op("Mul", [x, p]), _growth(edit, p)]))
         else:
-            p = edit.op("Sigmoid", [match.nodes[1].inputs[0]])
+            p = edit.op("Sigmoid", [match.nodes[-1].inputs[0]])
             edit.replace_uses(node.outputs[0], edit.op("Mul", [p, _growth(edit, p)]))
 
 

@@ -71,16 +71,16 @@ def _plan(context: Context) -> Plan:
     plan = Plan()
     chosen: dict[int, Node] = {}
     for node in reversed(context.model.nodes):
-        if not any(view.dtype(t) == WIDE for t in node.outputs) or not view.is_op(node, *MATHS):
+        if not any(_is_wide(t) for t in node.outputs) or not view.is_op(node, *MATHS):
             continue
         reason, by = _obstacle(node, chosen)
         if not reason:
             chosen[id(node)] = node
-        elif by is None or not (view.is_op(by, *MATHS) and any(view.dtype(t) == WIDE for t in by.outputs)):
+        elif by is None or not (view.is_op(by, *MATHS) and any(_is_wide(t) for t in by.outputs)):
             plan.refusals.append(Refusal(reason, (node,)))
     if not any(n.op in WORK for n in chosen.values()):
         for node in chosen.values():
-            if any(view.dtype(t) == WIDE and context.model.is_input(t) for t in node.inputs):
+            if any(_is_wide(t) and context.model.is_input(t) for t in node.inputs):
                 why = "it is arithmetic on float64 inputs, which may hold what float32 cannot, and no layer gains by it"
                 return Plan(refusals=[*plan.refusals, Refusal(why, (node,))])
     plan.nodes.extend(reversed(chosen.values()))
@@ -90,14 +90,20 @@ def _plan(context: Context) -> Plan:
 def _obstacle(node: Node, chosen: dict[int, Node]) -> tuple[str, Node | None]:
     """Why the node has to stay float64 (or an empty string), and the reader at fault; readers are decided already."""
     for tensor in node.inputs:
-        value = view.constant_value(tensor) if view.dtype(tensor) == WIDE else None
+        value = view.constant_value(tensor) if _is_wide(tensor) else None
         if value is not None and not _fits(value):
             return f"the constant {tensor.name!r} is out of float32's range", None
-    for tensor in (t for t in node.outputs if view.dtype(t) == WIDE):
+    for tensor in (t for t in node.outputs if _is_wide(t)):
         for reader in view.consumers(tensor):
             if id(reader) not in chosen and not _casts_to_float(reader, tensor):
                 return f"{view.label(reader)} ({reader.op}) reads {tensor.name!r} and may need every bit of it", reader
     return "", None
+
+
+def _is_wide(tensor: Tensor) -> bool:
+    """Whether the tensor is float64; an unknown type is not, though numpy takes None for float64."""
+    kind = view.dtype(tensor)
+    return kind is not None and bool(kind == WIDE)
 
 
 def _casts_to_float(reader: Node, tensor: Tensor) -> bool:
@@ -116,7 +122,7 @@ def _narrow(plan: Plan, context: Context, edit: Editor) -> None:
     for node in plan.nodes:
         inputs: list[Tensor | None] = []
         for tensor in node.inputs:
-            if view.dtype(tensor) != WIDE:
+            if not _is_wide(tensor):
                 inputs.append(tensor if tensor.name else None)
                 continue
             if id(tensor) not in narrow:
@@ -126,12 +132,12 @@ def _narrow(plan: Plan, context: Context, edit: Editor) -> None:
         if any(context.model.is_pinned(t) for t in node.outputs):
             made = edit.ops(node.op, inputs, attrs, outputs=len(node.outputs))
             for old, new in zip(node.outputs, made, strict=True):
-                narrow[id(old)] = new if view.dtype(old) == WIDE else old
-                edit.replace_uses(old, emit.cast(edit, new, WIDE) if view.dtype(old) == WIDE else new)
+                narrow[id(old)] = new if _is_wide(old) else old
+                edit.replace_uses(old, emit.cast(edit, new, WIDE) if _is_wide(old) else new)
             edit.sweep([node])
             continue
         for tensor in node.outputs:
-            if view.dtype(tensor) == WIDE:
+            if _is_wide(tensor):
                 edit.describe(tensor, NARROW, tensor.shape)
         edit.reform(node, node.op, inputs, attrs)
 

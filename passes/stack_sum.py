@@ -46,6 +46,9 @@ class Pair:
 
 Slice = Part | Pair
 
+_MOST = 256
+"""Nodes that are followed upwards, counted again wherever two ways lead to one: sums of sums would have no end."""
+
 
 class _TooMany(Exception):  # noqa: N818 - a signal to refuse, not an error
     """A Softmax over more than two slices."""
@@ -92,7 +95,7 @@ def _stack(tensor: Tensor) -> Stack | None:
 def _unstack(tensor: Tensor, stack: Stack | None, opset: int, nodes: list[Node]) -> tuple[Slice, ...] | None:
     """The slices of a stack whose elements ``tensor`` holds in their order; None where its makers are not known."""
     node = view.producer(tensor)
-    if node is None or stack is None:
+    if node is None or stack is None or len(nodes) > _MOST:
         return None
     nodes.append(node)
     if view.is_op(node, "Unsqueeze", "Squeeze", "Flatten", "Reshape"):

@@ -1,8 +1,8 @@
 """Swish and Mish become Sigmoid forms.
 
 What it does: Swish(x; alpha) -> Mul(x, Sigmoid(alpha x)); Mish(x) -> x p (1 + s)/(1 + s^2) with p = Sigmoid(x), s =
-    Sigmoid(-x); likewise the Tanh of a Softplus, which is how Mish is written before opset 18. Where the target has no
-    Div for certain, 1/(1 + s^2) is a parabola in s^2 and two steps of Newton's iteration.
+    Sigmoid(-x); likewise the Tanh of a Softplus, or of Log(1 + Exp(x)), which is how Mish is written before opset 18.
+    Where the target has no Div for certain, 1/(1 + s^2) is a parabola in s^2 and two steps of Newton's iteration.
 Law: tanh(ln(1 + e^x)) = (1 - s^2)/(1 + s^2) with s = 1/(1 + e^x) = Sigmoid(-x), and 1 - s = p, so no digits cancel. The
     divisor lies in [1, 2], the parabola misses its inverse by 1/99 at most, and two steps leave 1.1e-8 of the value.
 Numerics: ROUNDING - the same function by other operations, to below half an ulp of a float.
@@ -39,10 +39,9 @@ class SwishMish(Pass[bool]):
             known = exponential.softplus_of(node, context.model)
             if known is None:
                 return None
-            softplus, other = known
-            nodes = (node, softplus)
-            if other:
-                return Refusal(other, nodes)
+            nodes = (node, *known.nodes)
+            if known.others:
+                return Refusal(known.others, nodes)
         doubt = "" if self.doubtful else exponential.doubt(context, "Div", [node.inputs[0]] * 2)
         refused = exponential.steps_refused(context) if doubt else ""
         if refused:

@@ -50,7 +50,7 @@ class TransposeLine(Pass[Line]):
             return None
         _, channels, height, width = dims
         size = max(height, width)
-        if min(height, width) != 1 or size == 1:
+        if min(height, width) != 1 or size == 1 or 0 in dims:
             return None
         count = -(-size // _LONGEST)
         if count > 1 and not forms.takes_slices(context, x, 3 if height == 1 else 2):

@@ -11,7 +11,6 @@ from dlarewrite.build.options import BuildOptions
 from dlarewrite.build.release import Features
 from dlarewrite.build.request import BuildRequest
 from dlarewrite.build.trtexec import script
-from dlarewrite.errors import UsageError
 from dlarewrite.ir.editor import Editor
 from dlarewrite.ir.exporter import atomic
 from dlarewrite.ir.model import Model
@@ -80,10 +79,10 @@ def make_request(
 ) -> BuildRequest:
     """The request for a named, judged and planned model; ``features`` stand for another release than the target's.
 
-    ``scales`` are the model's own where those of ``options`` belong to what it was rewritten from. Raises
-    :class:`UsageError` where plan and model do not belong together, or the request cannot be fulfilled.
+    ``plan`` fits the model, as :func:`dlarewrite.partition.planner.follow_plan` makes it. ``scales`` are the model's
+    own where those of ``options`` belong to what it was rewritten from. Raises :class:`UsageError` where the request
+    cannot be fulfilled.
     """
-    _check_plan(model, plan)
     given = options.calibration_cache
     table = scales or (load_scales(given) if given is not None else ScaleTable())
     if scales is not None:
@@ -112,14 +111,3 @@ def write(model: Model, request: BuildRequest, files: Files, scales: ScaleTable 
         table.save(files.calibration)
         written.append(files.calibration)
     return written
-
-
-def _check_plan(model: Model, plan: Plan) -> None:
-    """Every node that the plan names has to be in the model."""
-    known = {n.name for n in model.nodes}
-    strange = [n for n in (*plan.dla_nodes, *plan.gpu) if n not in known]
-    if strange:
-        raise UsageError(
-            f"the plan names {len(strange)} nodes that the model does not have, the first: {strange[0]!r}",
-            hint="plan the optimised model, or build with --no-optimize",
-        )

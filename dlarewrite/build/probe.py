@@ -14,7 +14,7 @@ import onnx
 import onnx_graphsurgeon as gs
 
 from dlarewrite.build.placement import node_of
-from dlarewrite.build.tensorrt_callbacks import logger
+from dlarewrite.build.tensorrt_callbacks import Watch, logger
 from dlarewrite.target import Judge, Precision, Rule, Scope, Target, rulebook
 from dlarewrite.target.constness import LOCAL
 from dlarewrite.target.correction import Correction, Corrections
@@ -22,8 +22,6 @@ from dlarewrite.target.facts import NodeView
 from dlarewrite.target.legality import applies
 from dlarewrite.target.lowering import lower
 from dlarewrite.target.probes import CASES, EDGES
-
-Watch = Callable[[str], None]
 
 _ASKED = "asked"
 _SCOPES = (Scope.LAYER, Scope.TENSOR, Scope.MATRIX)

@@ -36,14 +36,13 @@ from dlarewrite.build.steps import (
     Save,
     SaveTimings,
 )
-from dlarewrite.build.tensorrt_callbacks import calibrator, logger, progress
+from dlarewrite.build.tensorrt_callbacks import Watch, calibrator, logger, progress
 from dlarewrite.build.tensorrt_errors import BuildError
 from dlarewrite.build.tensorrt_layers import inspect_engine, place_layers, set_layer_types
 from dlarewrite.errors import EnvironmentMissing, UsageError
 from dlarewrite.ir.exporter import atomic
 
 Hook = Callable[[Any], Any]
-Watch = Callable[[str], None]
 
 __all__ = ["BuildError", "Built", "Disagreement", "build_engine", "load_tensorrt"]
 

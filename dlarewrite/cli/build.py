@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dlarewrite.ir.model import Model
     from dlarewrite.partition.plan import Plan
     from dlarewrite.precision.scales import ScaleTable
-    from dlarewrite.target import Target
+    from dlarewrite.target import Judgement, Target
 
 
 @command("build", short_help="Build a TensorRT engine with the DLA regions placed.")
@@ -145,14 +145,19 @@ def _request(
     release: str | None,
     scales: ScaleTable | None,
 ) -> BuildRequest:
-    from dlarewrite import compiler
+    from dlarewrite import compiler, planning
     from dlarewrite.build.limits import limit_regions
     from dlarewrite.build.prepare import make_request
     from dlarewrite.build.release import known, parse_version
+    from dlarewrite.partition.planner import Wish
 
     judgement = compiler.judge_model(model, target)
     wanted = build_options.collect(mine, target.precision.value)
-    plan = _plan(model, target, plan_file, mine["max_chunks"], wanted.dla_cores[0])
+    if plan_file is not None:
+        plan = _given_plan(plan_file, model, judgement, target)
+    else:
+        wish = Wish(max_loadables=mine["max_chunks"], cores=wanted.dla_cores[:1])
+        plan = planning.plan_model(model, target, wish=wish)
     plan = limit_regions(plan, mine["max_chunks"], mine["min_layers"])
     planned = tuple(sorted({region.core for region in plan.regions}))
     if plan_file is not None and len(planned) == 1 and mine["dla_core"] is None and mine["dla_cores"] is None:
@@ -161,20 +166,21 @@ def _request(
     return make_request(model, judgement, plan, target.profile, files, wanted, features, scales)
 
 
-def _plan(model: Model, target: Target, plan_file: Path | None, max_chunks: int | None, core: int) -> Plan:
-    from dlarewrite import planning
+def _given_plan(path: Path, model: Model, judgement: Judgement, target: Target) -> Plan:
+    """The plan in a file as far as it fits the model; says what does not."""
     from dlarewrite.partition.plan import load_plan
-    from dlarewrite.partition.planner import Wish
+    from dlarewrite.partition.planner import follow_plan
 
-    if plan_file is None:
-        return planning.plan_model(model, target, wish=Wish(max_loadables=max_chunks, cores=(core,)))
-    plan = load_plan(plan_file)
-    if (plan.target, plan.precision) != (target.name, target.precision.value):
-        Console.current().warn(
-            f"plan {str(plan_file)!r} was made for {plan.target} in {plan.precision}, not for {target.name} in "
+    console, plan = Console.current(), load_plan(path)
+    if not plan.is_for(target):
+        console.warn(
+            f"plan {str(path)!r} was made for {plan.target} in {plan.precision}, not for {target.name} in "
             f"{target.precision.value}"
         )
-    return plan
+    found, notes = follow_plan(plan, model, judgement, target)
+    for note in notes:
+        console.warn(f"plan: {note}")
+    return found
 
 
 def _show(console: Console, request: BuildRequest, emit: str | None, as_json: bool) -> None:

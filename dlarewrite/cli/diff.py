@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from dlarewrite.cli import options
 from dlarewrite.cli.command import command, operand
 from dlarewrite.cli.console import Console
 
@@ -14,7 +15,7 @@ from dlarewrite.cli.console import Console
 @operand("before")
 @operand("after")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 where the models differ.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@options.as_json
 def diff(before: Path, after: Path, exit_code: bool, as_json: bool) -> None:
     """Say which nodes of BEFORE are gone in AFTER, which are new, and which changed in what.
 

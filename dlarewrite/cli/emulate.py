@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,12 @@ from dlarewrite.cli.console import Console
 from dlarewrite.cli.data_options import check_output, data_options, opened, progress
 from dlarewrite.cli.extensions import find_plugins
 from dlarewrite.cli.output import width
-from dlarewrite.cli.types import Share, ShareType, TargetType
+from dlarewrite.cli.types import Share, ShareType
 from dlarewrite.errors import GateError, UsageError
 
 if TYPE_CHECKING:
     from dlarewrite.ir.model import Model
+    from dlarewrite.precision.calibrate import Watch
     from dlarewrite.precision.data import Data
     from dlarewrite.precision.emulate import Emulation
     from dlarewrite.precision.proposal import Proposal
@@ -32,9 +34,7 @@ if TYPE_CHECKING:
 @click.option("--scales", type=FILE, required=True, help="The table (JSON) or calibration cache.")
 @click.option("--data", metavar="DIR|FILE|MODULE:FUNCTION", help="Pictures, .npz or .npy files, or a function.")
 @click.option("--inputs", type=FILE, metavar="data.npz", help="The same as --data data.npz.")
-@click.option(
-    "--target", type=TargetType(), default="orin-jp6", show_default=True, help="See `dlarewrite list targets`."
-)
+@options.only_target
 @click.option(
     "--everything", is_flag=True, help="Take all layers to be on the DLA, also those that the target refuses."
 )
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 @click.option("--max-slowdown", type=ShareType(1000.0), default="10%", show_default=True, help="Time a plan may add.")
 @click.option("--want-snr", type=float, default=40.0, show_default=True, metavar="DB", help="Where a plan stops.")
 @click.option("-o", "--output", type=FILE, help="Write the table with the plan's layer precisions here.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@options.as_json
 @data_options
 @options.shape
 @options.plugin
@@ -78,11 +78,8 @@ def emulate(
     that comes before. A convolution with its scale and activation is one operation; nothing is rounded within it.
     """
     from dlarewrite import compiler
-    from dlarewrite.precision.emulate import emulate as run
-    from dlarewrite.precision.emulate import tied
-    from dlarewrite.precision.layers import groups
     from dlarewrite.precision.scales import ScaleTable
-    from dlarewrite.report import emulation as report
+    from dlarewrite.report.emulation import decibels
 
     console = Console.current()
     find_plugins(console, given.get("plugin") or ())
@@ -96,33 +93,80 @@ def emulate(
         model, {k: given[k] for k in ("shape", "batch", "plugin")} | {"target": target, "precision": "int8"}
     )
     frozen, machine = compiler.load_static(model, chosen)
-    judgement = None if everything else compiler.judge_model(frozen, machine)
     found, _ = opened(spec, frozen, given, console)
     _warn_of_other_model(frozen, table, console)
+    judgement = None if everything else compiler.judge_model(frozen, machine)
+    run = _Run(frozen, found, judgement, machine, given["threads"])
     with console.working("emulate") as tell:
-        if equal_scales:
-            table = tied(table, groups(frozen, table, judgement))
-        made = run(frozen, table, found, judgement, threads=given["threads"], watch=progress(tell))
+        table = run.tied(table) if equal_scales else table
+        made = run.emulate(table, progress(tell))
     plan, measured = None, math.inf
     if precision_plan:
         with console.working("precision plan") as tell:
-            limits = (max_layers, max_slowdown.value, want_snr)
-            plan, measured = _plan(
-                frozen, table, found, made, (judgement, machine), limits, given["threads"], progress(tell)
-            )
+            limits = _Limits(max_layers, max_slowdown.value, want_snr)
+            plan, measured = run.plan(table, made, limits, progress(tell))
         if output is not None:
             plan.applied(table).save(output)
-    if as_json:
-        console.product(
-            json.dumps(report.document(made, plan, measured), indent=2, ensure_ascii=False, allow_nan=False)
-        )
-    else:
-        text = report.emulated(made, width(), top)
-        console.product(text if plan is None else f"{text}\n\n{report.proposal(plan, measured, width(), top)}")
+    console.product(_text(made, plan, measured, top, as_json))
     if output is not None:
         console.info(f"wrote {output}")
     if min_snr is not None and made.snr < min_snr:
-        raise GateError(f"--min-snr demands {min_snr:g} dB, found {report.decibels(made.snr)}")
+        raise GateError(f"--min-snr demands {min_snr:g} dB, found {decibels(made.snr)}")
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """Of a plan: how many layers are measured, the share of time that it may add, and the SNR in dB where it stops."""
+
+    layers: int | None
+    slowdown: float
+    snr: float
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A model on its data; ``judgement`` is None where every layer is taken to be on the DLA."""
+
+    model: Model
+    data: Data
+    judgement: Judgement | None
+    target: Target
+    threads: int
+
+    def tied(self, table: ScaleTable) -> ScaleTable:
+        """The table with equal scales where TensorRT demands them."""
+        from dlarewrite.precision.emulate import tied
+        from dlarewrite.precision.layers import groups
+
+        return tied(table, groups(self.model, table, self.judgement))
+
+    def emulate(self, table: ScaleTable, watch: Watch | None = None) -> Emulation:
+        from dlarewrite.precision.emulate import emulate
+
+        return emulate(self.model, table, self.data, self.judgement, threads=self.threads, watch=watch)
+
+    def plan(self, table: ScaleTable, made: Emulation, limits: _Limits, watch: Watch) -> tuple[Proposal, float]:
+        """The proposal, and the worst output's SNR that it gives when it is emulated."""
+        from dlarewrite.precision.proposal import predicted_seconds, propose
+        from dlarewrite.precision.sensitivity import sensitivities
+
+        found = sensitivities(
+            self.model, table, self.data, made, self.target, most=limits.layers, threads=self.threads, watch=watch
+        )
+        seconds = predicted_seconds(made.groups, self.target)
+        proposal = propose(found, made.groups, seconds, max_slowdown=limits.slowdown, want_snr=limits.snr, snr=made.snr)
+        if not proposal.chosen:
+            return proposal, made.snr
+        return proposal, self.emulate(proposal.applied(table)).snr
+
+
+def _text(made: Emulation, plan: Proposal | None, measured: float, top: int, as_json: bool) -> str:
+    from dlarewrite.report import emulation as report
+
+    if as_json:
+        return json.dumps(report.document(made, plan, measured), indent=2, ensure_ascii=False, allow_nan=False)
+    text = report.emulated(made, width(), top)
+    return text if plan is None else f"{text}\n\n{report.proposal(plan, measured, width(), top)}"
 
 
 def _spec(data: str | None, inputs: Path | None) -> str:
@@ -139,28 +183,3 @@ def _warn_of_other_model(model: Model, table: ScaleTable, console: Console) -> N
 
     if table.model and table.model != fingerprint(model):
         console.warn("the scales were made for another model; `dlarewrite scales carry` brings them to a rewritten one")
-
-
-def _plan(
-    model: Model,
-    table: ScaleTable,
-    data: Data,
-    made: Emulation,
-    judged: tuple[Judgement | None, Target],
-    limits: tuple[int | None, float, float],
-    threads: int,
-    watch: Any,
-) -> tuple[Proposal, float]:
-    """The proposal, and the worst output's SNR that it gives when it is emulated."""
-    from dlarewrite.precision.emulate import emulate as run
-    from dlarewrite.precision.proposal import predicted_seconds, propose
-    from dlarewrite.precision.sensitivity import sensitivities
-
-    judgement, target = judged
-    most, slowdown, wanted = limits
-    found = sensitivities(model, table, data, made, target, most=most, threads=threads, watch=watch)
-    seconds = predicted_seconds(made.groups, target)
-    proposal = propose(found, made.groups, seconds, max_slowdown=slowdown, want_snr=wanted, snr=made.snr)
-    if not proposal.chosen:
-        return proposal, made.snr
-    return proposal, run(model, proposal.applied(table), data, judgement, threads=threads).snr

@@ -19,7 +19,10 @@ from dlarewrite.cli.types import CoresType, ShareType
 from dlarewrite.errors import UsageError
 
 if TYPE_CHECKING:
+    from dlarewrite.compiler import Options
     from dlarewrite.partition.plan import Plan
+    from dlarewrite.partition.planner import Wish
+    from dlarewrite.planning import Machine
 
 
 @command("plan", short_help="Plan what of a model runs on the DLA, where and why.")
@@ -92,7 +95,6 @@ def plan(
     from dlarewrite.partition.plan import load_plan
     from dlarewrite.partition.planner import Wish
     from dlarewrite.partition.problem import Objective
-    from dlarewrite.report import plan as report
 
     console = Console.current()
     _check_request(click.get_current_context(), pareto, plan_file, other)
@@ -106,35 +108,73 @@ def plan(
     chosen = options.collect(model, given)
     weight = energy_weight.value if energy_weight is not None else None
     wish = Wish(Objective(objective), min_region.value, max_loadables, dla_cores, weight)
-    form = "json" if as_json else form
     machine = planning.Machine(module, power_mode, profile, layer_info)
+    form = "json" if as_json else form
     if other is not None:
-        cores = (0, 1) if dla_cores == (0,) else dla_cores
-        if len(cores) != 2:
-            raise UsageError("two models need two cores", hint="--dla-cores 0,1")
         both = (chosen, options.collect(other, given))
-        with console.working("plan") as tell:
-            pair = planning.plan_pair(
-                (model, other), both, wish=replace(wish, cores=cores), machine=machine, watch=tell
-            )
-        for place, one in zip((output, with_output), pair, strict=True):
-            _write(console, place, one)
-        console.product(report.pair((str(model), str(other)), pair, form, width()))
-        return
-    if pareto:
-        with console.working("plan") as tell:
-            points = planning.frontier(model, chosen, machine=machine, wish=wish, watch=tell)
-        console.product(report.frontier(points, form, width()))
-        return
+        text = _two_models(console, (model, other), both, (output, with_output), wish, machine, form)
+    elif pareto:
+        text = _frontier(console, model, chosen, wish, machine, form)
+    else:
+        text = _one_model(console, model, chosen, output, found, wish, machine, form)
+    console.product(text)
+
+
+def _one_model(
+    console: Console,
+    model: Path,
+    chosen: Options,
+    output: Path | None,
+    given: Plan | None,
+    wish: Wish,
+    machine: Machine,
+    form: str,
+) -> str:
+    """Plan a model, or price the plan that is given."""
+    from dlarewrite import planning
+    from dlarewrite.report import plan as report
+
     with console.working("plan") as tell:
-        made = planning.plan(model, chosen, wish=wish, machine=machine, given=found, watch=tell)
+        made = planning.plan(model, chosen, wish=wish, machine=machine, given=given, watch=tell)
     for note in made.notes:
         console.warn(note)
     _write(console, output, made)
     if form == "json":
-        console.product(json.dumps(made.to_dict(), indent=2))
-    else:
-        console.product(made.dump() if form == "yaml" else report.render(made, width()))
+        return json.dumps(made.to_dict(), indent=2)
+    return made.dump() if form == "yaml" else report.render(made, width())
+
+
+def _two_models(
+    console: Console,
+    models: tuple[Path, Path],
+    chosen: tuple[Options, Options],
+    outputs: tuple[Path | None, Path | None],
+    wish: Wish,
+    machine: Machine,
+    form: str,
+) -> str:
+    """Balance two models that run at once, each on a core of its own."""
+    from dlarewrite import planning
+    from dlarewrite.report import plan as report
+
+    cores = (0, 1) if wish.cores == (0,) else wish.cores
+    if len(cores) != 2:
+        raise UsageError("two models need two cores", hint="--dla-cores 0,1")
+    with console.working("plan") as tell:
+        pair = planning.plan_pair(models, chosen, wish=replace(wish, cores=cores), machine=machine, watch=tell)
+    for output, made in zip(outputs, pair, strict=True):
+        _write(console, output, made)
+    return report.pair((str(models[0]), str(models[1])), pair, form, width())
+
+
+def _frontier(console: Console, model: Path, chosen: Options, wish: Wish, machine: Machine, form: str) -> str:
+    """List the plans that no other one beats in latency and energy at once."""
+    from dlarewrite import planning
+    from dlarewrite.report import plan as report
+
+    with console.working("plan") as tell:
+        points = planning.frontier(model, chosen, machine=machine, wish=wish, watch=tell)
+    return report.frontier(points, form, width())
 
 
 def _write(console: Console, output: Path | None, made: Plan) -> None:

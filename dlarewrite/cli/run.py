@@ -11,7 +11,7 @@ from dlarewrite.cli import options
 from dlarewrite.cli.command import FILE, command, operand
 from dlarewrite.cli.console import Console
 from dlarewrite.cli.output import width
-from dlarewrite.cli.types import BoundType
+from dlarewrite.errors import MismatchError, UsageError
 
 if TYPE_CHECKING:
     from dlarewrite.partition.manifest import Manifest
@@ -28,11 +28,9 @@ if TYPE_CHECKING:
 @click.option(
     "--against", type=FILE, metavar="MODEL", help="Compare with this model, on drawn inputs if none are given."
 )
-@click.option("--seed", type=click.IntRange(min=0), multiple=True, default=(0, 1, 2), show_default=True)
-@click.option("--atol", type=BoundType(), multiple=True, metavar="[OUTPUT:]X", help="Absolute tolerance.")
-@click.option("--rtol", type=BoundType(), multiple=True, metavar="[OUTPUT:]X", help="Share of max|reference|.")
+@options.comparison
 @click.option("--allow-changed", is_flag=True, help="Run files that are not those that the manifest was written for.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@options.as_json
 def run(
     folder: Path,
     inputs: Path | None,
@@ -49,12 +47,33 @@ def run(
     --against compares bit by bit with the model that was split, and within ROUNDING's tolerance with any other one,
     unless --atol or --rtol say else. Exit codes: 0 ok, 1 failure, 2 usage, 4 the outputs differ.
     """
-    from dlarewrite.errors import MismatchError, UsageError
     from dlarewrite.partition import manifest, rejoin
-    from dlarewrite.verify import Numerics, load_npz
+    from dlarewrite.verify import load_npz
 
     console = Console.current()
     found = manifest.load(folder)
+    _check_request(inputs, output, against)
+    with console.working("run") as tell:
+        manifest.check_files(folder, found, checksums=not allow_changed)
+        runs = evidence = None
+        if inputs is not None:
+            tell("run")
+            runs = rejoin.run(folder, found, load_npz(inputs, rejoin.whole(folder, found)))
+        if against is not None:
+            tell("compare")
+            bounds = options.tolerance("atol", atol), options.tolerance("rtol", rtol)
+            evidence = _compare(folder, found, against, inputs, seed, bounds)
+        if output is not None and runs is not None:
+            rejoin.save_outputs(runs, output)
+    console.product(_text(found, runs, evidence, as_json))
+    if output is not None:
+        console.info(f"wrote {output}")
+    if evidence is not None and not evidence.ok:
+        raise MismatchError(f"the parts differ from {str(against)!r}: {evidence.reason}")
+
+
+def _check_request(inputs: Path | None, output: Path | None, against: Path | None) -> None:
+    """There is something to run on, and the outputs can be written."""
     if inputs is None and against is None:
         raise UsageError("there is nothing to run on", hint="give --inputs data.npz, or --against MODEL to draw inputs")
     if inputs is None and output is not None:
@@ -66,33 +85,27 @@ def run(
         raise UsageError(f"output folder {str(output.parent)!r} does not exist", hint=f"mkdir -p {output.parent}")
     if output is not None and inputs is not None and output.resolve() == inputs.resolve():
         raise UsageError(f"output {str(output)!r} is the input", hint="write to another file")
-    with console.working("run") as tell:
-        manifest.check_files(folder, found, checksums=not allow_changed)
-        runs = evidence = None
-        if inputs is not None:
-            tell("run")
-            runs = rejoin.run(folder, found, load_npz(inputs, rejoin.whole(folder, found)))
-        if against is not None:
-            tell("compare")
-            same = manifest.digest(against) == found.source_sha256
-            evidence = rejoin.prove(
-                folder,
-                found,
-                against,
-                numerics=Numerics[found.numerics] if same else Numerics.ROUNDING,
-                seeds=seed,
-                feeds=inputs,
-                shapes=rejoin.static_shapes(found),
-                atol=options.tolerance("atol", atol),
-                rtol=options.tolerance("rtol", rtol),
-            )
-        if output is not None and runs is not None:
-            rejoin.save_outputs(runs, output)
-    console.product(_text(found, runs, evidence, as_json))
-    if output is not None:
-        console.info(f"wrote {output}")
-    if evidence is not None and not evidence.ok:
-        raise MismatchError(f"the parts differ from {str(against)!r}: {evidence.reason}")
+
+
+def _compare(
+    folder: Path, found: Manifest, against: Path, inputs: Path | None, seeds: tuple[int, ...], bounds: tuple[Any, Any]
+) -> Evidence:
+    """The parts against a model, as closely as the split was made where it is the one that was split."""
+    from dlarewrite.partition import manifest, rejoin
+    from dlarewrite.verify import Numerics
+
+    same = manifest.digest(against) == found.source_sha256
+    return rejoin.prove(
+        folder,
+        found,
+        against,
+        numerics=Numerics[found.numerics] if same else Numerics.ROUNDING,
+        seeds=seeds,
+        feeds=inputs,
+        shapes=rejoin.static_shapes(found),
+        atol=bounds[0],
+        rtol=bounds[1],
+    )
 
 
 def _text(found: Manifest, runs: Runs | None, evidence: Evidence | None, as_json: bool) -> str:

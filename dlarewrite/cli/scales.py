@@ -33,7 +33,6 @@ COMMANDS = {
 _FULL = click.option("--require-full", is_flag=True, help="Exit with 3 where a tensor has no scale.")
 _SCALES = click.option("--scales", type=FILE, required=True, help="The table (JSON) or calibration cache.")
 _OUTPUT = click.option("-o", "--output", type=FILE, required=True, help="A table for *.json, else a calibration cache.")
-_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
 
 @click.group(
@@ -52,7 +51,7 @@ def scales() -> None:
 
 @command("show", short_help=COMMANDS["show"].help)
 @operand("table")
-@_JSON
+@options.as_json
 def show(table: Path, as_json: bool) -> None:
     """Show the scales of TABLE, in file order."""
     from dlarewrite.precision.files import to_json
@@ -109,7 +108,7 @@ def merge(tables: tuple[Path, ...], output: Path, strict: bool) -> None:
 @_SCALES
 @_OUTPUT
 @_FULL
-@_JSON
+@options.as_json
 @options.shape
 @options.plugin
 def carry(
@@ -151,7 +150,7 @@ def carry(
 @operand("model")
 @_SCALES
 @_FULL
-@_JSON
+@options.as_json
 @options.shape
 @options.plugin
 @click.option("--target", type=TargetType(), default="orin-jp6", show_default=True, help="The machine.")

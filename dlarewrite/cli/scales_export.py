@@ -14,7 +14,6 @@ from dlarewrite.cli.command import FILE, command, operand
 from dlarewrite.cli.console import Console
 from dlarewrite.cli.extensions import find_plugins
 from dlarewrite.cli.output import check_paths, width
-from dlarewrite.cli.types import TargetType
 from dlarewrite.errors import DlarewriteError, UsageError
 
 if TYPE_CHECKING:
@@ -38,9 +37,7 @@ _MOST = 8
     type=click.Choice(["cache", "fp16", "int8", "uint8"]),
     help="Default: cache for TensorRT up to 10, fp16 for 11. int8 and uint8 are Q/DQ models, and experimental.",
 )
-@click.option(
-    "--target", type=TargetType(), default="orin-jp6", show_default=True, help="See `dlarewrite list targets`."
-)
+@options.only_target
 @click.option("--layer-precisions", type=FILE, help="cache: write the text for trtexec --layerPrecisions here.")
 @click.option("--trt-version", metavar="8600", help="cache: the digits in the header; TensorRT warns of others.")
 @click.option("--io", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True, help="fp16: the border.")

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 @click.option("--no-verify", is_flag=True, help="Do not compare the models in onnxruntime.")
 @click.option("--inputs", type=FILE, metavar="data.npz", help="Compare on these inputs instead of drawn ones.")
 @click.option("--seed", type=click.IntRange(min=0), multiple=True, default=(0,), show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@options.as_json
 @options.shape
 @options.plugin
 def import_(

@@ -13,16 +13,13 @@ from dlarewrite.cli.command import FILE, command, operand
 from dlarewrite.cli.console import Console
 from dlarewrite.cli.extensions import find_plugins
 from dlarewrite.cli.output import width
-from dlarewrite.cli.types import TargetType
 
 
 @command("sparsity", short_help="Say which convolutions could be 2:4 sparse on the DLA.")
 @operand("model")
 @click.option("--scales", type=FILE, help="A table whose layer precisions count: what is kept FP16 stays dense.")
-@click.option(
-    "--target", type=TargetType(), default="orin-jp6", show_default=True, help="See `dlarewrite list targets`."
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@options.only_target
+@options.as_json
 @options.shape
 @options.plugin
 def sparsity(model: Path, scales: Path | None, target: str, as_json: bool, **given: Any) -> None:

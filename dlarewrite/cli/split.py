@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,16 @@ from dlarewrite.cli.command import FILE, command, operand
 from dlarewrite.cli.console import Console
 from dlarewrite.cli.extensions import find_plugins
 from dlarewrite.cli.output import width
+from dlarewrite.errors import UsageError
 
 if TYPE_CHECKING:
+    from dlarewrite.compiler import Options, Result
+    from dlarewrite.ir.model import Model
+    from dlarewrite.partition.folder import Origin, Prove
     from dlarewrite.partition.manifest import Manifest
+    from dlarewrite.partition.plan import Plan
+    from dlarewrite.partition.split import Split
+    from dlarewrite.target import Target
     from dlarewrite.verify import Evidence
 
 
@@ -53,14 +61,9 @@ def split(
     manifest.json says what feeds what, and runner.py runs them with onnxruntime. Run `dlarewrite optimize` first, or
     give --optimize. DIR is written only after the proof. Exit codes: 0 written, 1 failure, 2 usage, 4 they differ.
     """
-    from dlarewrite import compiler, planning
-    from dlarewrite.errors import UsageError
-    from dlarewrite.partition import folder, manifest
-    from dlarewrite.partition import rejoin as joined
-    from dlarewrite.partition import split as splits
-    from dlarewrite.partition.islands import ISLAND_SHARE
+    from dlarewrite import compiler
+    from dlarewrite.partition import folder
     from dlarewrite.partition.plan import load_plan
-    from dlarewrite.verify import Numerics, not_proven
 
     console = Console.current()
     if output is None:
@@ -76,55 +79,84 @@ def split(
     target = chosen.load_target()
     with console.working("split") as tell:
         result = compiler.optimize(model, _steps(chosen, optimize), watch=tell, write=console.raw)
-        work = result.work
-        folder.check_folder(output, folder.weight_files(work), force=force)
+        folder.check_folder(output, folder.weight_files(result.work), force=force)
         tell("split")
-        judged = compiler.judge_model(work, target)
-        if regions:
-            found = splits.split_regions(work, judged, plan or planning.plan_model(work, target))
-        else:
-            found = splits.split(work, judged, plan=plan, max_loadables=max_loadables or 1)
-        found = replace(found, notes=(*splits.other_target(plan, target), *found.notes))
-        evidences: list[Evidence] = []
-
-        def prove(place: Path, parts: Manifest) -> Evidence:
-            if chosen.verify == "off":
-                evidences.append(not_proven("verification was turned off"))
-            else:
-                tell("verify")
-                evidences.append(
-                    joined.prove(
-                        place,
-                        parts,
-                        result.model if optimize else model,
-                        seeds=chosen.seeds,
-                        feeds=chosen.inputs,
-                        shapes={t.name: tuple(t.shape) for t in work.inputs if t.shape is not None},
-                        base_dir=work.folder if optimize else None,
-                    )
-                )
-            return evidences[-1]
-
-        faith = max((p.numerics for p in result.report.passes if p.fired), default=Numerics.EXACT)
-        origin = folder.Origin(model.name, manifest.digest(model), faith.name)
-        written = folder.write(found, work, output, origin=origin, target=target, prove=prove)
-    _say(console, written, evidences[-1], as_json)
-    if found.dla_macs < ISLAND_SHARE * found.macs:
-        console.warn(f"less than {ISLAND_SHARE:.0%} of the MACs go to the DLA: this network belongs on the GPU")
-    if any(group["macs"] for group in written.left_out) and not (optimize and regions):
-        more = "--regions puts each DLA region into a part of its own"
-        console.info(more if optimize else "--optimize, or `dlarewrite optimize` before, may bring more to the DLA")
+        found = _divide(result.work, target, plan, regions, max_loadables or 1)
+        written, evidence = folder.write(
+            found,
+            result.work,
+            output,
+            origin=_origin(model, result),
+            target=target,
+            prove=_prover(model, result, chosen, optimize, tell),
+        )
+    _say(console, written, evidence, as_json)
+    _advise(console, found, optimize, regions)
     console.info(f"wrote {', '.join(str(output / name) for name in written.files)}")
 
 
-def _steps(chosen: Any, optimize: bool) -> Any:
+def _steps(chosen: Options, optimize: bool) -> Options:
     """The whole pipeline, or only what freezes shapes, which needs no proof of its own."""
     if optimize:
         return chosen
     return replace(chosen, passes=("freeze-shapes",), skip=(), pipeline="", verify="off")
 
 
+def _divide(model: Model, target: Target, plan: Plan | None, regions: bool, max_loadables: int) -> Split:
+    """Head, trunk and tail, or the regions of a plan (one is made where none is given)."""
+    from dlarewrite import compiler, planning
+    from dlarewrite.partition import split as splits
+
+    judged = compiler.judge_model(model, target)
+    if regions:
+        found = splits.split_regions(model, judged, plan or planning.plan_model(model, target))
+    else:
+        found = splits.split(model, judged, plan=plan, max_loadables=max_loadables)
+    return replace(found, notes=(*splits.other_target(plan, target), *found.notes))
+
+
+def _origin(model: Path, result: Result) -> Origin:
+    from dlarewrite.partition import folder, manifest
+    from dlarewrite.verify import Numerics
+
+    faith = max((p.numerics for p in result.report.passes if p.fired), default=Numerics.EXACT)
+    return folder.Origin(model.name, manifest.digest(model), faith.name)
+
+
+def _prover(model: Path, result: Result, chosen: Options, optimize: bool, tell: Callable[[str], None]) -> Prove:
+    """Compares the parts with the model that they were cut from: the one given, or what it was rewritten into."""
+    from dlarewrite.partition import rejoin
+    from dlarewrite.verify import not_proven
+
+    def prove(place: Path, parts: Manifest) -> Evidence:
+        if chosen.verify == "off":
+            return not_proven("verification was turned off")
+        tell("verify")
+        return rejoin.prove(
+            place,
+            parts,
+            result.model if optimize else model,
+            seeds=chosen.seeds,
+            feeds=chosen.inputs,
+            shapes={t.name: tuple(t.shape) for t in result.work.inputs if t.shape is not None},
+            base_dir=result.work.folder if optimize else None,
+        )
+
+    return prove
+
+
 def _say(console: Console, written: Manifest, evidence: Evidence, as_json: bool) -> None:
     from dlarewrite.report.split import render
 
     console.product(written.dump() if as_json else render(written, evidence, width()))
+
+
+def _advise(console: Console, found: Split, optimize: bool, regions: bool) -> None:
+    """What would bring more to the DLA, or that this network does not belong there."""
+    from dlarewrite.partition.islands import ISLAND_SHARE
+
+    if found.dla_macs < ISLAND_SHARE * found.macs:
+        console.warn(f"less than {ISLAND_SHARE:.0%} of the MACs go to the DLA: this network belongs on the GPU")
+    if any(group.macs for group in found.left_out) and not (optimize and regions):
+        more = "--regions puts each DLA region into a part of its own"
+        console.info(more if optimize else "--optimize, or `dlarewrite optimize` before, may bring more to the DLA")

@@ -11,7 +11,7 @@ from dlarewrite.cli import options, shapes
 from dlarewrite.cli.command import FILE, command, operand
 from dlarewrite.cli.console import Console
 from dlarewrite.cli.output import width
-from dlarewrite.cli.types import Bound, BoundType
+from dlarewrite.cli.types import Bound
 from dlarewrite.errors import MismatchError, UsageError
 
 if TYPE_CHECKING:
@@ -21,19 +21,9 @@ if TYPE_CHECKING:
 @command("verify", short_help="Prove a model equal to another, or an engine to its model.")
 @operand("model")
 @operand("other")
-@click.option(
-    "--shape",
-    "--input-shapes",
-    "shape",
-    type=shapes.ShapeType(),
-    multiple=True,
-    metavar="NAME:1x3x640x640",
-    help="Size of an input whose dims are symbolic. Repeatable.",
-)
+@options.dims("Size of an input whose dims are symbolic. Repeatable.")
 @click.option("--inputs", type=FILE, metavar="data.npz", help="Compare on these inputs instead of drawn ones.")
-@click.option("--seed", type=click.IntRange(min=0), multiple=True, default=(0, 1, 2), show_default=True)
-@click.option("--atol", type=BoundType(), multiple=True, metavar="[OUTPUT:]X", help="Absolute tolerance.")
-@click.option("--rtol", type=BoundType(), multiple=True, metavar="[OUTPUT:]X", help="Share of max|reference|.")
+@options.comparison
 @click.option(
     "--numerics",
     type=click.Choice(["exact", "rounding"]),
@@ -43,7 +33,7 @@ if TYPE_CHECKING:
 )
 @click.option("--dla-core", type=click.IntRange(min=0), default=0, show_default=True, help="Core that runs the engine.")
 @click.option("--layers", is_flag=True, help="On the board: compare every tensor, through Polygraphy.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@options.as_json
 def verify(
     model: Path,
     other: Path,

@@ -49,6 +49,11 @@ class Envelope:
         for tensor in self._captures[id(node)]:
             self._capturers[id(tensor)] = self._capturers.get(id(tensor), 0) + 1
 
+    def release(self, node: gs.Node, back: bool = False) -> None:
+        """The node left the model, and its bodies read nothing any more; or it came ``back``, and they do again."""
+        for tensor in self.captures(node):
+            self._capturers[id(tensor)] = self._capturers.get(id(tensor), 0) + (1 if back else -1)
+
     def captures(self, node: gs.Node) -> tuple[gs.Tensor, ...]:
         return self._captures.get(id(node), ())
 

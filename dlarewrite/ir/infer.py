@@ -83,7 +83,7 @@ class _Input(NamedTuple):
 
 
 class _Attribute(NamedTuple):
-    """An attribute; ``kind`` tells 1 from 1.0, ``value`` is a tensor's proto in bytes."""
+    """An attribute; ``kind`` tells 1 from 1.0, ``value`` is a tensor's proto in bytes, without its values if large."""
 
     name: str
     kind: tuple[type, ...]
@@ -134,10 +134,16 @@ def _value(tensor: gs.Tensor, known: Mapping[int, Array] | None) -> _Array | Non
 
 
 def _attribute(name: str, value: Any) -> _Attribute:
-    if isinstance(value, gs.Constant):
-        value = np.asarray(value.values)
-    if isinstance(value, np.ndarray):
-        return _Attribute(name, (np.ndarray,), onnx.numpy_helper.from_array(value).SerializeToString())
+    if isinstance(value, (gs.Constant, np.ndarray)):
+        return _Attribute(name, (np.ndarray,), _tensor(value).SerializeToString())
     if isinstance(value, list):
         return _Attribute(name, tuple(map(type, value)), tuple(value))
     return _Attribute(name, (type(value),), value)
+
+
+def _tensor(value: gs.Constant | Array) -> onnx.TensorProto:
+    """A tensor attribute; of a large one (the weights of a Constant node) no more than type and shape bear on types."""
+    if math.prod(value.shape) > _SMALL and value.dtype is not None and not isinstance(value.dtype, int):
+        kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(value.dtype))
+        return onnx.TensorProto(data_type=kind, dims=[int(d) for d in value.shape])
+    return onnx.numpy_helper.from_array(np.asarray(value.values) if isinstance(value, gs.Constant) else value)

@@ -142,10 +142,12 @@ class Model:
 
     def _remove(self, node: gs.Node) -> None:
         del self._nodes[id(node)]
+        self.envelope.release(node)
         self._reorder()
 
     def _restore(self, node: gs.Node) -> None:
         self._nodes[id(node)] = node
+        self.envelope.release(node, back=True)
         self._reorder()
 
     def to_proto(self) -> onnx.ModelProto:

@@ -81,11 +81,13 @@ def weight_files(model: Model) -> list[Path]:
     return list(found)
 
 
-def write(split: Split, model: Model, folder: Path, *, origin: Origin, target: Target, prove: Prove) -> Manifest:
+def write(
+    split: Split, model: Model, folder: Path, *, origin: Origin, target: Target, prove: Prove
+) -> tuple[Manifest, Evidence]:
     """Write the parts of ``model``, the manifest and the runner; in place only after ``prove`` found them equal.
 
-    ``prove`` is given the folder that the parts are in for now, and what is known of them. Raises
-    :class:`MismatchError` where it finds a difference; nothing is left behind then.
+    Returns the manifest as written, and the proof. ``prove`` is given the folder that the parts are in for now, and
+    what is known of them. Raises :class:`MismatchError` where it finds a difference; nothing is left behind then.
     """
     with _replacing(folder) as place:
         for part in split.parts:
@@ -97,11 +99,11 @@ def write(split: Split, model: Model, folder: Path, *, origin: Origin, target: T
                 f"the parts do not compute what the model computes: {evidence.reason}; nothing was written",
                 hint="--inputs data.npz proves on your own data; --no-verify writes without proof",
             )
-        found = replace(found, evidence=evidence.to_dict())
-        (place / manifests.FILE).write_text(found.dump(), encoding="utf-8")
+        written = replace(found, evidence=evidence.to_dict())
+        (place / manifests.FILE).write_text(written.dump(), encoding="utf-8")
         runner = Path(pipeline.__file__).with_name("standalone.py")
         (place / manifests.RUNNER).write_text(runner.read_text(encoding="utf-8"), encoding="utf-8")
-    return found
+    return written, evidence
 
 
 @contextlib.contextmanager

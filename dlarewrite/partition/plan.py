@@ -1,7 +1,7 @@
 """The plan: which nodes go to the DLA, in which regions, what crosses, and what that should cost; a YAML file.
 
 People may edit the file: nodes moved from a region to ``gpu`` (or back), regions dropped or put on another core.
-:func:`dlarewrite.partition.lineup.fit` says what of it no longer fits a model.
+:func:`dlarewrite.partition.fitting.fit` says what of it no longer fits a model.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from dlarewrite.errors import UsageError
+from dlarewrite.target import Target
 
 VERSION = 2
 """Of the file; fields that are added with a default do not change it."""
@@ -103,6 +104,10 @@ class Plan:
     def dla_nodes(self) -> tuple[str, ...]:
         """Names of all nodes in regions, in order of the regions."""
         return tuple(n for r in self.regions for n in r.nodes)
+
+    def is_for(self, target: Target) -> bool:
+        """Whether the plan was made for this machine and precision."""
+        return (self.target, self.precision) == (target.profile.name, target.precision.value)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for YAML and JSON."""

@@ -17,9 +17,10 @@ from dlarewrite.ir.view import label
 from dlarewrite.partition.advice import advise
 from dlarewrite.partition.cost import CostModel
 from dlarewrite.partition.described import describe_region
+from dlarewrite.partition.fitting import fit
+from dlarewrite.partition.flow import flow
 from dlarewrite.partition.frontier import find_frontier
 from dlarewrite.partition.instance import Instance, Wish, build_problem, operations
-from dlarewrite.partition.lineup import fit
 from dlarewrite.partition.pair import balance_pair
 from dlarewrite.partition.plan import Alternative, Plan
 from dlarewrite.partition.pricing import alternative, estimate, verdict
@@ -103,9 +104,10 @@ def price_plan(plan: Plan, model: Model, judgement: Judgement, target: Target, c
     """
     instance = Instance.of(model, judgement, target, cost or CostModel.load(target))
     _check_cores(instance, [r.core for r in plan.regions])
-    planned, notes = fit(plan, model, instance.graph, judgement.verdicts)
-    made, now = f"{plan.target} in {plan.precision}", f"{target.profile.name} in {target.precision.value}"
-    if made != now:
+    fitting = fit(plan, model, instance.graph, judgement.verdicts)
+    planned, notes = fitting.regions, list(fitting.notes)
+    if not plan.is_for(target):
+        made, now = f"{plan.target} in {plan.precision}", f"{target.profile.name} in {target.precision.value}"
         notes.insert(0, f"the plan was made for {made}, the figures are for {now}")
     core = {r.name: r.core for r in plan.regions}
     cores = [core.get(name, core.get(name.rpartition(".")[0], 0)) for name, _ in planned]
@@ -122,6 +124,21 @@ def price_plan(plan: Plan, model: Model, judgement: Judgement, target: Target, c
     regions, names = [r for _, r in planned], [n for n, _ in planned]
     found = _plan(instance, Division(regions, cores, names, plan.objective, evicted, notes))
     return found if regions else replace(found, verdict="All of it on the GPU, as the plan says.", advice=())
+
+
+def follow_plan(plan: Plan, model: Model, judgement: Judgement, target: Target) -> tuple[Plan, tuple[str, ...]]:
+    """The plan to build by, and a sentence on each thing of the given one that does not fit the model.
+
+    A plan that fits is followed to the letter, figures and all; of any other one stays what fits, priced anew. Raises
+    :class:`UsageError` for a plan that names no node of the model.
+    """
+    graph = flow(model, judgement.verdicts)
+    fitting = fit(plan, model, graph, judgement.verdicts)
+    asked = [(r.name, frozenset(r.nodes)) for r in plan.regions]
+    given = [(name, frozenset(label(graph.nodes[i]) for i in part)) for name, part in fitting.regions]
+    if asked == given and {label(node) for node in model.nodes}.issuperset(plan.gpu):
+        return plan, fitting.notes
+    return price_plan(plan, model, judgement, target), fitting.notes
 
 
 def frontier(

@@ -17,8 +17,9 @@ from dlarewrite.errors import UsageError
 from dlarewrite.ir.model import Model
 from dlarewrite.ir.view import label
 from dlarewrite.partition.extract import DLA, GPU, Part, Piece, cut_apart
+from dlarewrite.partition.fitting import fit
 from dlarewrite.partition.flow import Flow, flow
-from dlarewrite.partition.lineup import fit, line_up
+from dlarewrite.partition.lineup import line_up
 from dlarewrite.partition.plan import Plan
 from dlarewrite.partition.trunk import Stage, Staging, connected, stage
 from dlarewrite.target import Judgement, Target, Verdict
@@ -61,12 +62,13 @@ def split(model: Model, judgement: Judgement, *, plan: Plan | None = None, max_l
     """
     graph = flow(model, judgement.verdicts)
     work = [macs(node) for node in graph.nodes]
-    notes: list[str] = []
+    notes: tuple[str, ...] = ()
     if plan is None:
         allowed = [judgement.verdicts[id(node)].verdict is Verdict.DLA for node in graph.nodes]
     else:
-        planned, notes = fit(plan, model, graph, judgement.verdicts)
-        inside = {position for _, region in planned for position in region}
+        fitting = fit(plan, model, graph, judgement.verdicts)
+        notes = fitting.notes
+        inside = {position for _, region in fitting.regions for position in region}
         allowed = [i in inside for i in range(len(graph.nodes))]
     if not any(allowed):
         raise _nothing(plan)
@@ -90,7 +92,7 @@ def split(model: Model, judgement: Judgement, *, plan: Plan | None = None, max_l
         macs=sum(work),
         dla_macs=sum(work[i] for i in live if staging.stages[i] is Stage.TRUNK),
         loadables={"trunk": len(staging.loadables)},
-        notes=tuple(notes),
+        notes=notes,
     )
 
 
@@ -101,14 +103,14 @@ def split_regions(model: Model, judgement: Judgement, plan: Plan) -> Split:
     """
     graph = flow(model, judgement.verdicts)
     work = [macs(node) for node in graph.nodes]
-    planned, notes = fit(plan, model, graph, judgement.verdicts)
-    if not planned:
+    fitting = fit(plan, model, graph, judgement.verdicts)
+    if not fitting.regions:
         raise _nothing(plan)
     live = set(_live(model, graph))
-    names = _file_names([name for name, _ in planned])
+    names = _file_names([name for name, _ in fitting.regions])
     pieces: list[Piece] = []
     on_gpu = 0
-    for step in line_up(graph, [region for _, region in planned]):
+    for step in line_up(graph, [region for _, region in fitting.regions]):
         layers = tuple(graph.nodes[i] for i in step.layers if i in live)
         if not layers:
             continue
@@ -117,7 +119,7 @@ def split_regions(model: Model, judgement: Judgement, plan: Plan) -> Split:
             on_gpu += 1
         else:
             pieces.append(Piece(names[step.region], DLA, layers))
-    inside = {position for _, region in planned for position in region}
+    inside = {position for _, region in fitting.regions for position in region}
     return Split(
         kind=REGIONS,
         parts=tuple(cut_apart(model, judgement.verdicts, pieces)),
@@ -131,7 +133,7 @@ def split_regions(model: Model, judgement: Judgement, plan: Plan) -> Split:
         macs=sum(work),
         dla_macs=sum(work[i] for i in inside),
         loadables={piece.name: 1 for piece in pieces if piece.device == DLA},
-        notes=tuple(notes),
+        notes=fitting.notes,
     )
 
 
@@ -195,7 +197,7 @@ def _barrier(graph: Flow, allowed: Sequence[bool], staging: Staging, group: Sequ
 
 def other_target(plan: Plan | None, target: Target) -> tuple[str, ...]:
     """A note where a plan was made for another machine or precision than the split is."""
-    if plan is None or (plan.target, plan.precision) == (target.profile.name, target.precision.value):
+    if plan is None or plan.is_for(target):
         return ()
     made, now = f"{plan.target} {plan.precision}", f"{target.profile.name} {target.precision.value}"
     return (f"the plan was made for {made}, the split is for {now}",)

@@ -13,10 +13,11 @@ from types import MappingProxyType
 import numpy as np
 import onnx_graphsurgeon as gs
 
-from dlarewrite.ir.view import attr, dtype, shape
+from dlarewrite.ir.view import attr, dtype
+from dlarewrite.precision.arithmetic_span import added, extreme, multiplied, normalised, total
 from dlarewrite.precision.linear_span import linear
 from dlarewrite.precision.scales import FIXED_SIGMOID, Certainty
-from dlarewrite.precision.span import Operand, Span, bound, ends, passed, spans, union
+from dlarewrite.precision.span import Operand, Span, bound, first, passed, spans, union
 
 Rule = Callable[[gs.Node, Sequence[Operand]], "Span | None"]
 
@@ -42,12 +43,8 @@ def derive(node: gs.Node, operands: Sequence[Operand]) -> Span | None:
     return None if rule is None else rule(node, operands)
 
 
-def _first(operands: Sequence[Operand]) -> Span | None:
-    return operands[0] if isinstance(operands[0], Span) else None
-
-
 def _same(node: gs.Node, operands: Sequence[Operand]) -> Span | None:
-    x = _first(operands)
+    x = first(operands)
     return None if x is None else passed(x.low, x.high, [x])
 
 
@@ -58,7 +55,7 @@ def _cast(node: gs.Node, operands: Sequence[Operand]) -> Span | None:
 
 
 def _average(node: gs.Node, operands: Sequence[Operand]) -> Span | None:
-    x = _first(operands)
+    x = first(operands)
     return None if x is None else passed(min(x.low, 0.0), max(x.high, 0.0), [x])
 
 
@@ -68,7 +65,7 @@ def _resize(node: gs.Node, operands: Sequence[Operand]) -> Span | None:
 
 
 def _clip(node: gs.Node, operands: Sequence[Operand]) -> Span | None:
-    x = _first(operands)
+    x = first(operands)
     low, high = (_limit(node, operands, index, name) for index, name in ((1, "min"), (2, "max")))
     if math.isnan(low) or math.isnan(high):
         return None
@@ -90,7 +87,7 @@ def _monotone(function: Callable[[float], float], least: float = math.inf) -> Ru
     """A function that grows with x, except that it may dip down to ``least`` somewhere."""
 
     def rule(node: gs.Node, operands: Sequence[Operand]) -> Span | None:
-        x = _first(operands)
+        x = first(operands)
         if x is None:
             return None
         try:
@@ -117,12 +114,12 @@ def _sigmoid(node: gs.Node, operands: Sequence[Operand]) -> Span | None:
 
 
 def _relu(node: gs.Node, operands: Sequence[Operand]) -> Span | None:
-    x = _first(operands)
+    x = first(operands)
     return None if x is None else passed(max(x.low, 0.0), max(x.high, 0.0), [x])
 
 
 def _slopes(node: gs.Node, operands: Sequence[Operand]) -> Span | None:
-    x = _first(operands)
+    x = first(operands)
     slope = operands[1] if len(operands) > 1 else np.asarray(attr(node, "alpha", 0.01))
     if x is None or not isinstance(slope, np.ndarray) or not slope.size:
         return None
@@ -132,46 +129,14 @@ def _slopes(node: gs.Node, operands: Sequence[Operand]) -> Span | None:
 
 
 def _sign(node: gs.Node, operands: Sequence[Operand]) -> Span | None:
-    x = _first(operands)
+    x = first(operands)
     if x is None:
         return None
     return passed(-x.high, -x.low, [x]) if node.op == "Neg" else passed(max(x.low, -x.high, 0.0), x.amax, [x])
 
 
-def _sum(node: gs.Node, operands: Sequence[Operand]) -> Span | None:
-    known = [o for o in operands if o is not None]
-    if len(known) != len(operands) or not spans(operands):
-        return None
-    low, high = ends(known[0])
-    for other in known[1:]:
-        a, b = ends(other)
-        low, high = (low - b, high - a) if node.op == "Sub" else (low + a, high + b)
-    constants = [o for o in known if isinstance(o, np.ndarray)]
-    only_zeros = len(constants) == len(known) - 1 and not any(c.any() for c in constants)
-    return (passed if only_zeros else bound)(low, high, operands)
-
-
-def _product(node: gs.Node, operands: Sequence[Operand]) -> Span | None:
-    if len(operands) != 2 or any(o is None for o in operands) or not spans(operands):
-        return None
-    a, b = (o for o in operands if o is not None)
-    if node.op == "Div":
-        if not isinstance(b, np.ndarray) or not b.size or not np.abs(b).min() > 0:
-            return None
-        b = 1.0 / np.asarray(b, np.float64)
-    if isinstance(a, np.ndarray):
-        a, b = b, a
-    corners = [x * y for x in ends(a) for y in ends(b)]
-    if isinstance(b, np.ndarray):
-        factors = np.unique(np.abs(b[b != 0]))
-        if factors.size == 1 or not factors.size:
-            factor = float(factors[0]) if factors.size else 1.0
-            return passed(min(corners), max(corners), [a], "" if factor == 1 else f"times {factor:g}")
-    return bound(min(corners), max(corners), operands)
-
-
 def _power(node: gs.Node, operands: Sequence[Operand]) -> Span | None:
-    x = _first(operands)
+    x = first(operands)
     exponent = operands[1] if len(operands) > 1 else None
     if x is None or not isinstance(exponent, np.ndarray) or exponent.size != 1:
         return None
@@ -185,16 +150,8 @@ def _power(node: gs.Node, operands: Sequence[Operand]) -> Span | None:
     return bound(min(*corners, 0.0 if x.low < 0 < x.high else math.inf), max(corners), [x])
 
 
-def _extreme(node: gs.Node, operands: Sequence[Operand]) -> Span | None:
-    if any(o is None for o in operands) or not spans(operands):
-        return None
-    pick = max if node.op == "Max" else min
-    every = [ends(o) for o in operands if o is not None]
-    return passed(pick(low for low, _ in every), pick(high for _, high in every), operands)
-
-
 def _pad(node: gs.Node, operands: Sequence[Operand]) -> Span | None:
-    x = _first(operands)
+    x = first(operands)
     if x is None or attr(node, "mode", "constant") != "constant":
         return _same(node, operands)
     fill: Operand = np.asarray(float(attr(node, "value", 0.0)))
@@ -207,36 +164,15 @@ def _choice(node: gs.Node, operands: Sequence[Operand]) -> Span | None:
     return union(operands[1:])
 
 
-def _normalised(node: gs.Node, operands: Sequence[Operand]) -> Span | None:
-    """BatchNormalization with constant statistics: a factor and a shift per channel."""
-    x = _first(operands)
-    numbers = [np.asarray(o, np.float64) for o in operands[1:5] if isinstance(o, np.ndarray)]
-    if x is None or len(numbers) != 4:
-        return None
-    gamma, beta, mean, variance = numbers
-    factor = gamma / np.sqrt(variance + float(attr(node, "epsilon", 1e-5)))
-    corners = np.stack([(end - mean) * factor + beta for end in (x.low, x.high)])
-    return bound(float(corners.min()), float(corners.max()), [x])
-
-
-def _total(node: gs.Node, operands: Sequence[Operand]) -> Span | None:
-    """ReduceSum: as many values as the result has fewer of."""
-    x, before, after = _first(operands), shape(node.inputs[0]), shape(node.outputs[0])
-    if x is None or before is None or after is None or not math.prod(after):
-        return None
-    count = math.prod(before) // math.prod(after)
-    return bound(min(x.low, 0.0) * count, max(x.high, 0.0) * count, [x])
-
-
 def _local_response(node: gs.Node, operands: Sequence[Operand]) -> Span | None:
-    x = _first(operands)
+    x = first(operands)
     if x is None or float(attr(node, "bias", 1.0)) < 1 or float(attr(node, "beta", 0.75)) < 0:
         return None
     return bound(min(x.low, 0.0), max(x.high, 0.0), [x])
 
 
 def _elu(node: gs.Node, operands: Sequence[Operand]) -> Span | None:
-    x, alpha = _first(operands), float(attr(node, "alpha", 1.0))
+    x, alpha = first(operands), float(attr(node, "alpha", 1.0))
     return None if x is None or alpha < 0 else bound(min(0.0, -alpha), max(x.high, 0.0), [x])
 
 
@@ -245,9 +181,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         **dict.fromkeys(MOVES, _same),
         **dict.fromkeys(AVERAGES, _average),
         **dict.fromkeys(("Conv", "ConvTranspose", "Gemm", "MatMul"), linear),
-        **dict.fromkeys(("Add", "Sub", "Sum"), _sum),
-        **dict.fromkeys(("Mul", "Div"), _product),
-        **dict.fromkeys(("Max", "Min"), _extreme),
+        **dict.fromkeys(("Add", "Sub", "Sum"), added),
+        **dict.fromkeys(("Mul", "Div"), multiplied),
+        **dict.fromkeys(("Max", "Min"), extreme),
         **dict.fromkeys(("LeakyRelu", "PRelu"), _slopes),
         **dict.fromkeys(("Neg", "Abs"), _sign),
         **dict.fromkeys(("Erf", "Softsign", "Sin", "Cos", "Sign"), _within(-1.0, 1.0)),
@@ -268,8 +204,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "Concat": lambda node, operands: union(operands),
         "Pad": _pad,
         "Where": _choice,
-        "BatchNormalization": _normalised,
-        "ReduceSum": _total,
+        "BatchNormalization": normalised,
+        "ReduceSum": total,
         "LRN": _local_response,
     }
 )

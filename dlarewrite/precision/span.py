@@ -53,6 +53,11 @@ def of_scale(name: str, scale: Scale) -> Span:
     return Span(low, high, certainty, (name,))
 
 
+def first(operands: Sequence[Operand]) -> Span | None:
+    """The first operand, where it is an activation of which something is known."""
+    return operands[0] if isinstance(operands[0], Span) else None
+
+
 def spans(operands: Iterable[Operand]) -> list[Span]:
     """Those operands that are activations of which something is known."""
     return [o for o in operands if isinstance(o, Span)]

@@ -13,6 +13,7 @@ from dlarewrite.ir.editor import Editor
 from dlarewrite.ir.view import Array, attr, constant_value, input_at, is_constant, label, rank, shape
 from dlarewrite.rewrite.carry import Carried, Rule
 from dlarewrite.rewrite.layout import Layout, layout
+from dlarewrite.rewrite.spreading import spread
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,13 @@ def product(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Carried 
     # A convolution always sums over the channels, and never over the batch.
     if not data.batched or 0 in summed or (data.dims[1] != 1 and 1 not in summed):
         return None
+    image = spread(node) if found.source == 0 and len(data.places) == 2 and data.dims[2:] == (1, 1) else None
+    if image is not None:
+
+        def spread_out(edit: Editor, carriers: Sequence[gs.Tensor | None]) -> Sequence[gs.Tensor]:
+            return [image.emit(edit, x, found.matrix, found.bias, label(node)) for x in carriers[:1] if x is not None]
+
+        return Carried((image.layout,), spread_out)
     kernel = [data.dims[a] if a in summed else 1 for a in (2, 3)]
     count = found.matrix.shape[1]
     dims = (data.dims[0], count, data.dims[2] // kernel[0], data.dims[3] // kernel[1])

@@ -100,15 +100,14 @@ def gathering(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Carrie
 
 def reducing(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Carried | None:
     """ReduceMean, ReduceSum, ReduceMax ...: on the carrier the axes are kept."""
-    data = only(ins)
-    if data is None or attr(node, "noop_with_empty_axes", 0):
-        return None
-    held = constant_value(input_at(node, 1))
-    if input_at(node, 1) is not None and held is None:
+    data, held = only(ins), constant_value(input_at(node, 1))
+    if data is None or (held is None and input_at(node, 1) is not None):
         return None
     rank = len(data.places)
-    named = tuple(int(v) for v in held) if held is not None else ints(node, "axes", tuple(range(rank)))
-    axes = sorted({axis(a, rank) for a in named})
+    named = ints(node, "axes") if held is None else tuple(int(a) for a in held.reshape(-1))
+    if not named and attr(node, "noop_with_empty_axes", 0):
+        return None
+    axes = sorted({axis(a, rank) for a in named or range(rank)})
     places = sorted(p for a in axes for p in data.places[a])
     if not places or places[0] == 0:
         return None
@@ -117,7 +116,8 @@ def reducing(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Carried
         result = result.without(axes)
 
     def make(edit: Editor, carriers: Sequence[gs.Tensor | None]) -> Sequence[gs.Tensor]:
-        attrs = {k: v for k, v in node.attrs.items() if k != "axes"} | {"keepdims": 1}
+        gone = ("axes", "noop_with_empty_axes")
+        attrs = {k: v for k, v in node.attrs.items() if k not in gone} | {"keepdims": 1}
         as_input = opset >= 18 or (node.op == "ReduceSum" and opset >= 13)
         if not as_input:
             return edit.ops(node.op, carriers[:1], attrs | {"axes": places}, hint=label(node))
@@ -126,6 +126,12 @@ def reducing(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Carried
         )
 
     return Carried((result,), make)
+
+
+def summing(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Carried | None:
+    """A sum whose carrier holds the elements in their old order: in another, the sum is rounded otherwise."""
+    data = only(ins)
+    return reducing(node, ins, opset) if data is not None and data.straight else None
 
 
 def padding(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Carried | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from dlarewrite.rewrite.carry import Rule
-from dlarewrite.rewrite.carry_pieces import concat, gathering, padding, reducing, slicing, splitting
+from dlarewrite.rewrite.carry_pieces import concat, gathering, padding, reducing, slicing, splitting, summing
 from dlarewrite.rewrite.carry_plain import (
     batch_normalization,
     broadcasting,
@@ -51,7 +51,7 @@ _UNARY = [
     "Cast",
     "Swish",
 ]
-_REDUCE = ["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceSumSquare"]
+_SUMS = ["ReduceMean", "ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare"]
 
 EXACT_RULES: Mapping[str, Rule] = MappingProxyType(
     {
@@ -67,7 +67,8 @@ EXACT_RULES: Mapping[str, Rule] = MappingProxyType(
         "Slice": slicing,
         "Split": splitting,
         "Gather": gathering,
-        **dict.fromkeys(_REDUCE, reducing),
+        **dict.fromkeys(("ReduceMax", "ReduceMin"), reducing),
+        **dict.fromkeys(_SUMS, summing),
         "Pad": padding,
         "GlobalAveragePool": global_pool,
         "GlobalMaxPool": global_pool,
@@ -75,6 +76,9 @@ EXACT_RULES: Mapping[str, Rule] = MappingProxyType(
     }
 )
 """Operators whose carried form does the same arithmetic on the same elements."""
+
+SUM_RULES: Mapping[str, Rule] = MappingProxyType(dict.fromkeys(_SUMS, reducing))
+"""Sums whose carried form may add in another order."""
 
 MOVES = frozenset(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"))
 """Operators that are gone once their tensor is carried."""

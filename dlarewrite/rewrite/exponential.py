@@ -42,19 +42,51 @@ def bend(node: gs.Node) -> Bend | None:
     return Bend(alpha * gamma, gamma)
 
 
-def softplus_of(tanh: gs.Node, model: Model) -> tuple[gs.Node, str] | None:
-    """The Softplus of which the node is the Tanh, as Mish is written before opset 18, and who else reads it, or "".
+@dataclass(frozen=True)
+class Softplus:
+    """ln(1 + e^x), an operator or written out.
+
+    ``nodes`` go from the last to the one that reads x; ``others`` says who else reads them, or "".
+    """
+
+    nodes: tuple[gs.Node, ...]
+    others: str
+
+
+def softplus_of(tanh: gs.Node, model: Model) -> Softplus | None:
+    """The Softplus of which the node is the Tanh, as Mish is written before opset 18.
 
     None for any other Tanh.
     """
-    inner = tanh.inputs[0]
-    softplus = view.producer(inner)
-    if softplus is None or not view.is_op(softplus, "Softplus"):
-        return None
-    others = [view.label(r) for r in view.consumers(inner) if r is not tanh]
-    if others or model.is_pinned(inner):
-        return softplus, f"{', '.join(others) or 'the graph output'} reads the Softplus as well"
-    return softplus, ""
+    nodes = _softplus(tanh.inputs[0])
+    above = tanh
+    for node in nodes:
+        inner = node.outputs[0]
+        others = [view.label(r) for r in view.consumers(inner) if r is not above]
+        if others or model.is_pinned(inner):
+            what = "the Softplus" if node is nodes[0] else "the Softplus's inner tensor"
+            return Softplus(nodes, f"{', '.join(others) or 'the graph output'} reads {what} as well")
+        above = node
+    return Softplus(nodes, "") if nodes else None
+
+
+def _softplus(made: gs.Tensor) -> tuple[gs.Node, ...]:
+    """A Softplus, or a Log of the sum of 1 and an Exp of the same shape; () for anything else."""
+    last = view.producer(made)
+    if last is None or not view.is_op(last, "Softplus", "Log"):
+        return ()
+    if last.op == "Softplus":
+        return (last,)
+    total = view.producer(last.inputs[0])
+    if total is None or not view.is_op(total, "Add"):
+        return ()
+    for power, one in (total.inputs, total.inputs[::-1]):
+        value, node = view.constant_value(one), view.producer(power)
+        if value is None or node is None or not view.is_op(node, "Exp") or not (value == 1).all():
+            continue
+        dims = view.shape(power)
+        return (last, total, node) if dims is not None and dims == view.shape(made) else ()
+    return ()
 
 
 def emit_tanh(edit: Editor, x: gs.Tensor, form: Bend) -> gs.Variable:

@@ -18,7 +18,6 @@ _NEVER_NEGATIVE = (
     "HardSigmoid",
     "Softplus",
     "Sqrt",
-    "Clip",
     "ReduceSumSquare",
     "ReduceL1",
     "ReduceL2",
@@ -59,11 +58,7 @@ def is_never_negative(tensor: gs.Tensor, depth: int = _DEPTH) -> bool:
     if maker is None or depth == 0:
         return False
     if view.is_op(maker, "Clip"):
-        low = view.attr(maker, "min")
-        if low is None:
-            given = view.constant_value(view.input_at(maker, 1))
-            low = None if given is None or given.size != 1 else given.reshape(-1)[0]
-        return low is not None and float(low) >= 0
+        return _least_clipped(maker) >= 0
     if view.is_op(maker, *_NEVER_NEGATIVE) or _is_square(maker):
         return True
     if view.is_op(maker, "Conv"):
@@ -78,20 +73,36 @@ def is_never_negative(tensor: gs.Tensor, depth: int = _DEPTH) -> bool:
 def least(tensor: gs.Tensor) -> float:
     """A bound that no element of a float tensor can lie below; minus infinity where none is known.
 
-    Known are sums of what is never negative and a constant, Max with a constant, and Clip.
+    Known are sums of what is never negative and a constant, Max with a constant, and Clip. Constants that are not
+    finite bound nothing.
     """
     held, maker = view.constant_value(tensor), view.producer(tensor)
     if held is not None and held.size:
-        return float(held.min())
+        return _finite(float(held.min()))
     if maker is not None and view.is_op(maker, "Add", "Max"):
         constants = [float(c.min()) for c in map(view.constant_value, maker.inputs) if c is not None and c.size]
         rest = 0.0 if all(is_never_negative(t) for t in maker.inputs if view.constant_value(t) is None) else -math.inf
-        return sum(constants, rest) if maker.op == "Add" else max([rest, *constants])
+        return _finite(sum(constants, rest)) if maker.op == "Add" else max([rest, *map(_finite, constants)])
     if maker is not None and view.is_op(maker, "Clip"):
-        given = view.constant_value(view.input_at(maker, 1))
-        low = view.attr(maker, "min", None if given is None or given.size != 1 else given.reshape(-1)[0])
-        return -math.inf if low is None else float(low)
+        return _least_clipped(maker)
     return 0.0 if is_never_negative(tensor) else -math.inf
+
+
+def _finite(bound: float) -> float:
+    return bound if math.isfinite(bound) else -math.inf
+
+
+def _least_clipped(clip: gs.Node) -> float:
+    """The least value of a Clip: its min, or its max where that is below (ONNX lets max have the last word)."""
+    ends = []
+    for index, name in ((1, "min"), (2, "max")):
+        given = view.input_at(clip, index)
+        held = view.constant_value(given)
+        if given is not None and (held is None or held.size != 1):
+            return -math.inf
+        ends.append(view.attr(clip, name) if held is None else held.reshape(())[()])
+    low, high = ends
+    return -math.inf if low is None else _finite(min(float(low), math.inf if high is None else float(high)))
 
 
 def _is_square(node: gs.Node) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_graphsurgeon as gs
@@ -52,6 +52,27 @@ def _axes(node: gs.Node) -> tuple[int, ...] | None:
         return view.ints(node, "axes")
     value = view.constant_value(tensor)
     return None if value is None else tuple(int(a) for a in value.reshape(-1))
+
+
+@dataclass(frozen=True)
+class Behind:
+    """A reduction of what a Transpose makes, as the same of what the Transpose reads: its result is transposed then."""
+
+    found: Reduction
+    transpose: gs.Node
+    perm: tuple[int, ...]
+
+
+def behind_transpose(found: Reduction) -> Behind | None:
+    """The reduction before the Transpose of a rank 4 tensor that leaves the batch where it is; None without one."""
+    maker = view.producer(found.x)
+    if maker is None or not view.is_op(maker, "Transpose") or len(found.dims) != 4 or not found.keepdims:
+        return None
+    perm, dims = view.ints(maker, "perm"), view.shape(maker.inputs[0])
+    if len(perm) != 4 or perm[0] != 0 or dims is None:
+        return None
+    axes, named = (tuple(sorted(perm[a] for a in given)) for given in (found.axes, found.named))
+    return Behind(replace(found, x=maker.inputs[0], dims=dims, axes=axes, named=named), maker, perm)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import onnx_graphsurgeon as gs
 
 from dlarewrite.analysis.cost import macs
 from dlarewrite.ir.editor import Editor
-from dlarewrite.ir.view import Array, constant_value, dtype, input_at, is_constant, is_op, label, producer, shape
+from dlarewrite.ir.view import Array, attr, constant_value, dtype, input_at, is_constant, is_op, label, producer, shape
 from dlarewrite.rewrite.choice import Cost
 from dlarewrite.rewrite.context import Context
 from dlarewrite.rewrite.wiring import Ints, Shuffle
@@ -84,8 +84,7 @@ def emit_behind(edit: Editor, found: Behind) -> None:
 
 
 def _groups(found: Behind) -> int:
-    form = shape(found.conv.inputs[1]) or (1, 1)
-    return int((shape(found.conv.inputs[0]) or (1, 1))[1] // form[1])
+    return int(attr(found.conv, "group", 1))
 
 
 def _count(found: Behind) -> int:

@@ -1,39 +1,24 @@
 """Resize as arithmetic: what each axis of a Resize or Upsample reads, as one constant matrix per axis.
 
 Resize is separable: ``y = A_n x A_c x A_h x A_w`` along its axes. Two nodes are equal for given sizes if and only if
-their matrices are, whatever their modes are called; passes compare matrices, never names. Coordinates are computed in
-float32 in the order of operations that onnxruntime uses, so that ties and truncations fall the same way.
+their matrices are, whatever their modes are called; passes compare matrices, never names.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx_graphsurgeon as gs
 
 from dlarewrite.ir import view
+from dlarewrite.rewrite import interpolation
 from dlarewrite.rewrite.context import Context
+from dlarewrite.rewrite.interpolation import Axis as Axis
+from dlarewrite.rewrite.interpolation import Matrix as Matrix
 
-Matrix = npt.NDArray[np.float32]
 _LARGEST = 1 << 24
 _CROP = "tf_crop_and_resize"
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One axis: elements before and after, and the scale that coordinates are divided by."""
-
-    size: int
-    out: int
-    scale: float
-
-    @property
-    def ratio(self) -> int | None:
-        """The whole number of outputs per input, or None."""
-        return self.out // self.size if self.size and self.out % self.size == 0 else None
 
 
 @dataclass(frozen=True)
@@ -56,14 +41,15 @@ class Sampling:
         if axis.scale == 1.0 and axis.size == axis.out:
             return np.eye(axis.size, dtype=np.float32)
         if self.antialias and self.mode != "nearest" and axis.scale < 1.0:
-            return _antialiased(self, axis)
-        where = _coordinates(self.coordinates, axis)
+            cubic = self.cubic if self.mode == "cubic" else None
+            return interpolation.antialiased(self.coordinates, axis, cubic, exclude_outside=self.exclude_outside)
+        where = interpolation.coordinates(self.coordinates, axis)
         if self.mode == "nearest":
-            columns, weights = _nearest(self.rounding, axis, where)
+            columns, weights = interpolation.nearest(self.rounding, axis, where)
         elif self.mode == "cubic":
-            columns, weights = _cubic(self, axis, where)
+            columns, weights = interpolation.cubic(self.cubic, axis, where, exclude_outside=self.exclude_outside)
         else:
-            columns, weights = _linear(axis, where)
+            columns, weights = interpolation.linear(axis, where)
         found = np.zeros((axis.out, axis.size), dtype=np.float64)
         np.add.at(found, (np.arange(axis.out)[:, None], columns), weights)
         return found.astype(np.float32)
@@ -185,93 +171,3 @@ def _scales(node: gs.Node, x: tuple[int, ...], old: bool) -> list[tuple[int, flo
     for a, size in zip(axes, given, strict=True):
         found[a] = (int(size), size / x[a] if x[a] else 1.0)
     return found
-
-
-def _coordinates(kind: str, axis: Axis) -> npt.NDArray[np.float32]:
-    """Where each output element lies among the input's, in float32."""
-    at = np.arange(axis.out, dtype=np.float32)
-    scale, half = np.float32(axis.scale), np.float32(0.5)
-    if kind == "asymmetric":
-        return np.asarray(at / scale)
-    if kind == "tf_half_pixel_for_nn":
-        return np.asarray((at + half) / scale)
-    if kind == "align_corners":
-        if axis.out == 1:
-            return np.zeros_like(at)
-        return np.asarray(at * np.float32(axis.size - 1) / np.float32(axis.out - 1))
-    if kind == "pytorch_half_pixel" and axis.out == 1:
-        return np.zeros_like(at)
-    offset = np.float32(0)
-    if kind == "half_pixel_symmetric":
-        adjustment = np.float32(axis.out) / (scale * np.float32(axis.size))
-        offset = np.float32(axis.size) / np.float32(2) * (np.float32(1) - adjustment)
-    return np.asarray(offset + (at + half) / scale - half)
-
-
-def _nearest(rounding: str, axis: Axis, where: npt.NDArray[np.float32]) -> tuple[Any, Any]:
-    if rounding == "simple":
-        rounding = "ceil" if axis.scale < 1.0 else "floor"
-    if rounding == "floor":
-        at = np.floor(where)
-    elif rounding == "ceil":
-        at = np.ceil(where)
-    else:
-        whole = np.trunc(where)
-        away = whole + np.where(np.abs(where - whole) >= np.float32(0.5), np.sign(where), np.float32(0))
-        tie = where == whole + np.float32(0.5)
-        at = np.where(tie, np.floor(where), away) if rounding == "round_prefer_floor" else away
-    columns = np.clip(at, 0, axis.size - 1).astype(np.int64)
-    return columns[:, None], np.ones((axis.out, 1))
-
-
-def _linear(axis: Axis, where: npt.NDArray[np.float32]) -> tuple[Any, Any]:
-    inside = np.clip(where, np.float32(0), np.float32(axis.size - 1))
-    low = np.minimum(inside.astype(np.int64), axis.size - 1)
-    high = np.minimum(low + 1, axis.size - 1)
-    to_low, to_high = np.abs(inside - low), np.abs(inside - high)
-    to_low, to_high = np.where(low == high, 0.5, to_low), np.where(low == high, 0.5, to_high)
-    return np.stack([low, high], axis=1), np.stack([to_high, to_low], axis=1)
-
-
-def _cubic(sampling: Sampling, axis: Axis, where: npt.NDArray[np.float32]) -> tuple[Any, Any]:
-    a = np.float32(sampling.cubic)
-    base = np.floor(where)
-    t = (where - base).astype(np.float32)
-    weights = np.stack(
-        [
-            ((a * (t + 1) - 5 * a) * (t + 1) + 8 * a) * (t + 1) - 4 * a,
-            ((a + 2) * t - (a + 3)) * t * t + 1,
-            ((a + 2) * (1 - t) - (a + 3)) * (1 - t) * (1 - t) + 1,
-            ((a * (2 - t) - 5 * a) * (2 - t) + 8 * a) * (2 - t) - 4 * a,
-        ],
-        axis=1,
-    )
-    columns = base.astype(np.int64)[:, None] + np.arange(-1, 3)
-    if sampling.exclude_outside:
-        weights = np.where((columns < 0) | (columns >= axis.size), np.float32(0), weights)
-        weights = weights / weights.sum(axis=1, keepdims=True)
-    return np.clip(columns, 0, axis.size - 1), weights
-
-
-def _antialiased(sampling: Sampling, axis: Axis) -> Matrix:
-    """Shrinking with the filter stretched by 1 / scale; what hangs over an edge is read there, or left out."""
-    reach = (2.0 if sampling.mode == "cubic" else 1.0) / axis.scale
-    found = np.zeros((axis.out, axis.size), dtype=np.float64)
-    for row, where in enumerate(_coordinates(sampling.coordinates, axis).astype(np.float64)):
-        center = where + 0.5
-        columns = np.arange(int(np.floor(center - reach + 0.5)), int(np.floor(center + reach + 0.5)))
-        weights = _filter(sampling, np.abs((columns - center + 0.5) * axis.scale))
-        if sampling.exclude_outside:
-            weights = np.where((columns < 0) | (columns >= axis.size), 0.0, weights)
-        total = weights.sum()
-        np.add.at(found[row], np.clip(columns, 0, axis.size - 1), weights / (total if total else 1.0))
-    return found.astype(np.float32)
-
-
-def _filter(sampling: Sampling, t: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    if sampling.mode != "cubic":
-        return np.maximum(0.0, 1.0 - t)
-    a = sampling.cubic
-    inner = ((a + 2.0) * t - (a + 3.0)) * t * t + 1.0
-    outer = (((t - 5.0) * t + 8.0) * t - 4.0) * a
-    return np.where(t < 1.0, inner, np.where(t < 2.0, outer, 0.0))

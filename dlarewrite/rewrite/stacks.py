@@ -165,8 +165,8 @@ def _leads_on(found: Apart, node: gs.Node) -> bool:
 
 
 def _component(anchor: gs.Node, model: Model, rules: Rules) -> list[gs.Node]:
-    seen: dict[int, bool] = {id(anchor): True}
-    queue = deque([anchor])
+    seen: dict[int, bool] = {id(anchor): _takes_part(anchor, rules)}
+    queue = deque([anchor] if seen[id(anchor)] else [])
     while queue:
         node = queue.popleft()
         near = [p for t in node.inputs for p in t.inputs] + [r for t in node.outputs for r in t.outputs]
@@ -179,10 +179,9 @@ def _component(anchor: gs.Node, model: Model, rules: Rules) -> list[gs.Node]:
 
 
 def _takes_part(node: gs.Node, rules: Rules) -> bool:
-    """Whether the node reads or writes a tensor that is not NCHW, and a rule may know it."""
-    tensors = [t for t in (*node.inputs, *node.outputs) if t.name and not is_constant(t)]
-    ranks = [len(s) if s is not None else 0 for s in map(shape, tensors)]
-    return is_op(node, *rules) and 0 not in ranks and any(r != 4 for r in ranks)
+    """Whether the node reads or writes a tensor that is not NCHW, and a rule may know it; nothing of size 0."""
+    forms_ = [shape(t) for t in (*node.inputs, *node.outputs) if t.name and not is_constant(t)]
+    return is_op(node, *rules) and all(f and 0 not in f for f in forms_) and any(len(f or ()) != 4 for f in forms_)
 
 
 def _connected(anchor: gs.Node, steps: Mapping[int, Apart]) -> set[int]:

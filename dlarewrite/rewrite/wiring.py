@@ -26,6 +26,7 @@ Ints = npt.NDArray[np.int64]
 _LARGEST = 1 << 23
 """Elements of a tensor whose indices are followed through a chain."""
 
+_INWARD, _OUTWARD = (0, 2, 3, 1), (0, 3, 1, 2)
 _STEPS = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten")
 _CHOICES = ("Gather", "Split", "Slice")
 
@@ -77,12 +78,13 @@ def joins(node: gs.Node) -> bool:
 class Shuffle:
     """Nodes that only choose and reorder the channels of ``x``.
 
-    Each end is a tensor and the channels of x that it holds.
+    Each end is a tensor and the channels of x that it holds; those in ``turned`` hold them channels-last.
     """
 
     x: gs.Tensor
     nodes: tuple[gs.Node, ...]
     ends: tuple[tuple[gs.Tensor, Ints], ...]
+    turned: tuple[tuple[gs.Tensor, Ints], ...] = ()
 
 
 def chosen(node: gs.Node, opset: int) -> list[Ints] | None:
@@ -107,18 +109,29 @@ def chosen(node: gs.Node, opset: int) -> list[Ints] | None:
 
 
 def read_shuffle(first: gs.Node, model: Model) -> Shuffle | None:
-    """The shuffle that starts with a Reshape of an NCHW tensor, or None.
+    """The shuffle that starts with a Reshape of an NCHW tensor, or with its Transpose to channels last; else None.
 
-    Every path from the Reshape has to come back to an NCHW tensor with the same N, H and W whose channels are channels
-    of the input; nothing on the way may be read by anything else.
+    Every path from there has to come back to an NCHW tensor with the same N, H and W whose channels are channels of the
+    input, or where none does, to such a tensor channels-last; nothing on the way may be read by anything else.
     """
     form = shape(input_at(first, 0))
-    if not is_op(first, "Reshape") or form is None or len(form) != 4 or math.prod(form) > _LARGEST or 0 in form:
+    if form is None or len(form) != 4 or math.prod(form) > _LARGEST or 0 in form or is_constant(first.inputs[0]):
         return None
-    if is_constant(first.inputs[0]):
+    if is_op(first, "Reshape"):
+        return _walk(first, model, form, last=False)
+    readers = first.outputs[0].outputs
+    if not is_op(first, "Transpose") or ints(first, "perm") != _INWARD or not readers:
         return None
+    if any(not is_op(r, "Reshape") or len(shape(r.outputs[0]) or ()) < 5 for r in readers):
+        return None
+    return _walk(first, model, form, last=False) or _walk(first, model, form, last=True)
+
+
+def _walk(first: gs.Node, model: Model, form: tuple[int, ...], *, last: bool) -> Shuffle | None:
+    """The shuffle from its first node on; with ``last``, it ends where it comes back channels-last."""
     nodes: list[gs.Node] = []
     ends: list[tuple[gs.Tensor, Ints]] = []
+    turned: list[tuple[gs.Tensor, Ints]] = []
     places = np.arange(math.prod(form), dtype=np.int32).reshape(form)
     work: list[tuple[gs.Node, npt.NDArray[np.int32]]] = [(first, places)]
     while work:
@@ -129,13 +142,17 @@ def read_shuffle(first: gs.Node, model: Model) -> Shuffle | None:
         nodes.append(node)
         for tensor, values in zip(node.outputs, made, strict=True):
             channels = _channels(values, form) if len(nodes) > 1 else None
+            back = last and channels is None and values.ndim == 4 and len(nodes) > 2
+            inward = _channels(values.transpose(_OUTWARD), form) if back else None
             if channels is not None:
                 ends.append((tensor, channels))
+            elif inward is not None:
+                turned.append((tensor, inward))
             elif model.is_pinned(tensor) or not tensor.outputs or len(nodes) > 12:
                 return None
             else:
                 work.extend((reader, values) for reader in {id(r): r for r in tensor.outputs}.values())
-    return Shuffle(first.inputs[0], tuple(nodes), tuple(ends))
+    return Shuffle(first.inputs[0], tuple(nodes), tuple(ends), tuple(turned))
 
 
 def _follow(node: gs.Node, held: npt.NDArray[np.int32], opset: int) -> list[npt.NDArray[np.int32]] | None:

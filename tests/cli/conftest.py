@@ -79,3 +79,37 @@ def model(tmp_path: Path) -> Path:
 def dynamic(tmp_path: Path) -> Path:
     """The same network with symbolic N, H and W."""
     return make(DYNAMIC, tmp_path / "dynamic.onnx", check=False)
+
+
+_PASS = '''
+"""A pass of a test's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Phase, Refusal
+
+
+@dataclass(frozen=True)
+class Own(Pass[None]):
+    """Claims to be exact."""
+
+    name: ClassVar[str] = "{name}"
+    numerics: ClassVar[Numerics] = Numerics.EXACT
+    phase: ClassVar[Phase] = Phase.CLEAN
+    anchors: ClassVar[tuple[str, ...]] = ("HardSigmoid",)
+
+    def match(self, node: Node, context: Context) -> Match[None] | Refusal | None:
+        return Match((node,), None)
+
+    def apply(self, match: Match[None], edit: Editor) -> None:
+        node = match.nodes[0]
+        {apply}
+'''
+
+
+def hard_sigmoid_pass(name: str, apply: str) -> str:
+    """The text of a plugin whose pass does ``apply`` to each HardSigmoid ``node``."""
+    return _PASS.format(name=name, apply=apply)

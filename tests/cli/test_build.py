@@ -62,6 +62,44 @@ def test_a_plan_for_another_target_is_told(run: Run, whole: Path, tmp_path: Path
     assert "was made for orin-jp6 in fp16, not for orin-jp5 in fp16" in done.stderr
 
 
+def test_of_a_plan_that_does_not_fit_the_rest_is_built_and_each_thing_is_told(
+    run: Run, whole: Path, tmp_path: Path
+) -> None:
+    plan = tmp_path / "plan.yaml"
+    assert run("plan", whole, "-o", plan).exit_code == 0
+    text = plan.read_text()
+    assert "  - b\n" in text
+    plan.write_text(text.replace("  - b\n", "  - gone\n", 1))
+    done = run("build", whole, "--no-optimize", "--plan", plan, "--emit", "trtexec", "-o", tmp_path / "new.engine")
+    assert done.exit_code == 0, done.stderr
+    assert "plan: planned nodes that are not in the model: 1, the first: 'gone'" in done.stderr
+    assert "plan: layers of the model that the plan lacks and the GPU takes: 1, the first: 'b'" in done.stderr
+    built = load_plan(tmp_path / "new.dla.plan.yaml")
+    assert [r.nodes for r in built.regions] == [("a",), ("maps",)]
+    assert dict(built.gpu) == {"b": "not in the plan"}
+
+
+def test_a_plan_that_fits_is_followed_to_the_letter(run: Run, whole: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    assert run("plan", whole, "-o", plan, "--power-mode", "15W").exit_code == 0
+    done = run("build", whole, "--no-optimize", "--plan", plan, "--emit", "trtexec", "-o", tmp_path / "new.engine")
+    assert done.exit_code == 0, done.stderr
+    assert load_plan(tmp_path / "new.dla.plan.yaml") == load_plan(plan)
+
+
+def test_the_plan_of_another_model_is_refused(run: Run, whole: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    other = make(
+        WHOLE.replace("maps", "masks").replace(" a = ", " c = ").replace("(a)", "(c)").replace("b", "d"),
+        tmp_path / "other.onnx",
+    )
+    assert run("plan", other, "-o", plan).exit_code == 0
+    for command in (["build", whole, "--no-optimize", "--dry-run"], ["plan", whole]):
+        done = run(*command, "--plan", plan)
+        assert done.exit_code == 2
+        assert "the plan names no node of this model" in done.stderr
+
+
 def test_a_dry_run_writes_nothing(run: Run, whole: Path) -> None:
     done = run("build", whole, "--dry-run")
     assert done.exit_code == 0

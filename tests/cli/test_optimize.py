@@ -7,8 +7,11 @@ from pathlib import Path
 
 import onnx
 import pytest
+from conftest import hard_sigmoid_pass
 
 from dlarewrite.errors import MismatchError
+
+LIAR = hard_sigmoid_pass("liar", 'edit.replace_uses(node.outputs[0], edit.op("Neg", [node.inputs[0]]))')
 
 
 def test_it_rewrites_proves_and_writes(run, model: Path, tmp_path: Path) -> None:
@@ -125,35 +128,6 @@ def test_output_is_the_input(run, model: Path, tmp_path: Path, link: str, monkey
     assert result.exit_code == 2
     assert "is the input model" in result.stderr
     assert model.read_bytes() == before
-
-
-LIAR = '''
-"""A pass that claims to be exact and is not."""
-
-from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import ClassVar
-
-from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Phase, Refusal
-
-
-@dataclass(frozen=True)
-class Liar(Pass[None]):
-    """HardSigmoid(x) -> Neg(x)."""
-
-    name: ClassVar[str] = "liar"
-    numerics: ClassVar[Numerics] = Numerics.EXACT
-    phase: ClassVar[Phase] = Phase.CLEAN
-    anchors: ClassVar[tuple[str, ...]] = ("HardSigmoid",)
-
-    def match(self, node: Node, context: Context) -> Match[None] | Refusal | None:
-        return Match((node,), None)
-
-    def apply(self, match: Match[None], edit: Editor) -> None:
-        node = match.nodes[0]
-        edit.replace_uses(node.outputs[0], edit.op("Neg", [node.inputs[0]]))
-'''
 
 
 def test_a_plan_holds_back_what_it_leaves_to_the_gpu_and_names_what_no_longer_fits(

@@ -8,6 +8,9 @@ from pathlib import Path
 import onnx
 import pytest
 from click.testing import Result
+from conftest import hard_sigmoid_pass
+
+RAISES = hard_sigmoid_pass("raises", 'raise IndexError("list index out of range")')
 
 
 def _refused(result: Result, exit_code: int, *said: str) -> None:
@@ -189,31 +192,3 @@ def test_inputs_that_do_not_fit(run, model: Path, tmp_path: Path, out: Path) -> 
     assert result.exit_code in (1, 2)
     _refused(result, result.exit_code, "images")
     _refused(run("optimize", model, out, "--inputs", tmp_path / "none.npz"), 2, "none.npz")
-
-
-RAISES = '''
-"""A pass with a bug."""
-
-from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import ClassVar
-
-from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Phase, Refusal
-
-
-@dataclass(frozen=True)
-class Raises(Pass[None]):
-    """Never works."""
-
-    name: ClassVar[str] = "raises"
-    numerics: ClassVar[Numerics] = Numerics.EXACT
-    phase: ClassVar[Phase] = Phase.CLEAN
-    anchors: ClassVar[tuple[str, ...]] = ("HardSigmoid",)
-
-    def match(self, node: Node, context: Context) -> Match[None] | Refusal | None:
-        return Match((node,), None)
-
-    def apply(self, match: Match[None], edit: Editor) -> None:
-        raise IndexError("list index out of range")
-'''

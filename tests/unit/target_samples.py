@@ -1,81 +1,10 @@
-"""The rule book's own sample nodes, and the judge's answers to them."""
+"""The judge's answers on single nodes, and a target for each column of the support matrix."""
 
 from __future__ import annotations
 
 import onnx_graphsurgeon as gs
 
 from dlarewrite.target import Judge, NodeVerdict, Precision, load_target
-from dlarewrite.target.probes import CASES, EDGES
-from dlarewrite.target.samples import (
-    DATA,
-    batchnorm,
-    cast_behind_comparison,
-    clip,
-    compare,
-    concat,
-    const,
-    conv,
-    deconv,
-    gemm,
-    ints,
-    matmul,
-    node,
-    nothing,
-    of_rank,
-    ones,
-    pad,
-    pair,
-    pool,
-    reduce,
-    reshape,
-    resize,
-    sized,
-    slice_,
-    softmax,
-    then,
-    transpose,
-    unary,
-    var,
-    with_indices,
-)
-
-__all__ = [
-    "CASES",
-    "COLUMN_TARGETS",
-    "DATA",
-    "EDGES",
-    "batchnorm",
-    "cast_behind_comparison",
-    "clip",
-    "compare",
-    "concat",
-    "const",
-    "conv",
-    "deconv",
-    "gemm",
-    "ints",
-    "judge",
-    "matmul",
-    "node",
-    "nothing",
-    "of_rank",
-    "ones",
-    "pad",
-    "pair",
-    "pool",
-    "reduce",
-    "reshape",
-    "resize",
-    "rules_of",
-    "sized",
-    "slice_",
-    "softmax",
-    "then",
-    "transpose",
-    "unary",
-    "var",
-    "with_indices",
-]
 
 COLUMN_TARGETS = {
     "X82": "xavier-jp4",

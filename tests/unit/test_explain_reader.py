@@ -236,6 +236,6 @@ def test_hostile_lines_stay_small_and_quick(line: str) -> None:
 
 
 def test_layers_beyond_the_limit_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dlarewrite.explain.reader.MOST", 3)
+    monkeypatch.setattr("dlarewrite.explain.named.MOST", 3)
     found = read("".join(f"Layer 'l{i}' (SLICE): Unsupported on DLA.\n" for i in range(10)))
     assert (len(found.layers), found.lost) == (3, 7)

@@ -7,13 +7,13 @@ from pathlib import Path
 import onnx
 import pytest
 from click.testing import CliRunner
-from target_samples import conv, deconv, unary
 
 from dlarewrite.build.probe import Answer, Question, corrections, network, questions
 from dlarewrite.cli.main import program
 from dlarewrite.errors import UsageError
 from dlarewrite.target import Judge, Precision, Target, Verdict, load_target
 from dlarewrite.target.correction import load_corrections
+from dlarewrite.target.samples import conv, deconv, unary
 
 TARGET = load_target("orin-jp6")
 ASKED = questions(TARGET)

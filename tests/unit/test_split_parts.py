@@ -126,17 +126,15 @@ def put(
         found = split_regions(model, judged, plan or plan_model(model, TARGET))
     else:
         found = split(model, judged, plan=plan, max_loadables=max_loadables)
-    proofs: list[Evidence] = []
 
     def prove(at: Path, parts: Manifest) -> Evidence:
-        proofs.append(rejoin.prove(at, parts, source, seeds=(0, 1)) if verify else not_proven("off"))
-        return proofs[-1]
+        return rejoin.prove(at, parts, source, seeds=(0, 1)) if verify else not_proven("off")
 
     origin = folder.Origin("net.onnx", "0" * 64, "EXACT")
-    written = folder.write(found, model, place, origin=origin, target=TARGET, prove=prove)
+    written, evidence = folder.write(found, model, place, origin=origin, target=TARGET, prove=prove)
     for part in written.parts:
         onnx.checker.check_model(str(place / part.file), full_check=True)
-    return (place, written, proofs[0]), found
+    return (place, written, evidence), found
 
 
 def names(written: Manifest) -> list[str]:
@@ -412,14 +410,12 @@ def test_a_custom_operator_is_cut_at_and_the_rest_is_proven(tmp_path: Path) -> N
     found = Model.load(model)
     cut = split(found, judge_model(found, TARGET))
     origin = folder.Origin("net.onnx", "", "EXACT")
-    seen: list[Evidence] = []
 
     def prove(at: Path, parts: Manifest) -> Evidence:
-        seen.append(rejoin.prove(at, parts, model))
-        return seen[-1]
+        return rejoin.prove(at, parts, model)
 
-    written = folder.write(cut, found, place, origin=origin, target=TARGET, prove=prove)
-    assert seen[0].ok and seen[0].cut and names(written) == ["trunk", "tail"]
+    written, evidence = folder.write(cut, found, place, origin=origin, target=TARGET, prove=prove)
+    assert evidence.ok and evidence.cut and names(written) == ["trunk", "tail"]
     assert {e.domain: e.version for e in onnx.load(place / "tail.onnx").opset_import}["com.example"] == 1
 
 

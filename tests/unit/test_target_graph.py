@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import onnx_graphsurgeon as gs
-from target_samples import conv, ints, node, ones, unary, var
 
 from dlarewrite.target import Judge, Judgement, Precision, Verdict, judge_graph, load_target
+from dlarewrite.target.samples import conv, ints, node, ones, unary, var
 
 
 def judged(

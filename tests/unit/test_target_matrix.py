@@ -7,8 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import onnx_graphsurgeon as gs
 import pytest
-from target_samples import (
-    COLUMN_TARGETS,
+from target_samples import COLUMN_TARGETS, judge
+
+from dlarewrite.target import Precision, Verdict, support_matrix
+from dlarewrite.target.rule import COLUMNS
+from dlarewrite.target.samples import (
     batchnorm,
     cast_behind_comparison,
     compare,
@@ -17,7 +20,6 @@ from target_samples import (
     conv,
     deconv,
     gemm,
-    judge,
     matmul,
     node,
     ones,
@@ -33,9 +35,6 @@ from target_samples import (
     unary,
     var,
 )
-
-from dlarewrite.target import Precision, Verdict, support_matrix
-from dlarewrite.target.rule import COLUMNS
 
 # Row id -> the seven cells, without evidence letters.
 TABLE = """

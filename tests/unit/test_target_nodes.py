@@ -8,7 +8,10 @@ import numpy as np
 import onnx_graphsurgeon as gs
 import pytest
 from onnx_graphsurgeon.ir.tensor import LazyValues
-from target_samples import (
+from target_samples import judge, rules_of
+
+from dlarewrite.target import Judge, NodeVerdict, Precision, Verdict, load_target
+from dlarewrite.target.samples import (
     DATA,
     clip,
     concat,
@@ -17,7 +20,6 @@ from target_samples import (
     deconv,
     gemm,
     ints,
-    judge,
     matmul,
     node,
     nothing,
@@ -28,7 +30,6 @@ from target_samples import (
     reduce,
     reshape,
     resize,
-    rules_of,
     sized,
     slice_,
     softmax,
@@ -37,8 +38,6 @@ from target_samples import (
     unary,
     var,
 )
-
-from dlarewrite.target import Judge, NodeVerdict, Precision, Verdict, load_target
 
 DLA, GPU, UNCERTAIN, NOOP, FOLDED = Verdict.DLA, Verdict.GPU, Verdict.UNCERTAIN, Verdict.NOOP, Verdict.FOLDED
 

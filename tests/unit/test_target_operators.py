@@ -6,12 +6,13 @@ import numpy as np
 import onnx.defs
 import onnx_graphsurgeon as gs
 import pytest
-from target_samples import COLUMN_TARGETS, judge, unary, var
+from target_samples import COLUMN_TARGETS, judge
 
 from dlarewrite.target import Judge, Precision, Verdict, load_target, rulebook, support_matrix
 from dlarewrite.target.facts import NodeView
 from dlarewrite.target.legality import concerns
 from dlarewrite.target.lowering import COMPUTED, fixed, lower, without_layer
+from dlarewrite.target.samples import unary, var
 
 SCHEMAS = {s.name for s in onnx.defs.get_all_schemas_with_history() if s.domain == ""}
 OPSETS = (7, 9, 10, 11, 13, 18, 21, onnx.defs.onnx_opset_version())

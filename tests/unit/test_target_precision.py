@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import onnx_graphsurgeon as gs
 import pytest
-from target_samples import compare, concat, conv, judge, pair, pool, rules_of, slice_, softmax, unary, var
+from target_samples import judge, rules_of
 
 from dlarewrite.target import Precision, Scope, Verdict, rulebook
 from dlarewrite.target.rule import FP16_ONLY, INT8_ONLY
+from dlarewrite.target.samples import compare, concat, conv, pair, pool, slice_, softmax, unary, var
 
 FP16, INT8 = Precision.FP16, Precision.INT8
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import onnx_graphsurgeon as gs
 import pytest
-from target_samples import CASES, COLUMN_TARGETS, EDGES, judge, rules_of
+from target_samples import COLUMN_TARGETS, judge, rules_of
 
 from dlarewrite.target import Evidence, Precision, Rule, Scope, Verdict, rulebook, support_matrix
+from dlarewrite.target.probes import CASES, EDGES
 from dlarewrite.target.rule import COLUMNS
 
 JUDGED = [r for r in rulebook() if r.scope in (Scope.LAYER, Scope.TENSOR, Scope.MATRIX, Scope.NOTE)]
