@@ -9,6 +9,9 @@ import onnx
 from dlarewrite.errors import DlarewriteError, ModelError
 
 NO_PROOF_HINT = "--no-verify writes the model without a proof"
+FIRST_OPSET = 7
+"""What onnxruntime promises to run; of older opsets it has some operators."""
+OLD_OPSET_HINT = f"bring the model to opset 13 with onnx.version_converter first, or export it again; {NO_PROOF_HINT}"
 
 
 class CannotRun(ModelError):  # noqa: N818 - the name states the condition, not an error class
@@ -33,6 +36,7 @@ _NEWER_OPSET = re.compile(
     r"Opset (\d+) is under development.*Current official support.* is till opset (\d+)", re.DOTALL
 )
 _NEWER_IR = re.compile(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)")
+_SAME_NAME = re.compile(r"two nodes with same node name \((.*)\)")
 _PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
 _SOURCE = re.compile(r"\S*onnxruntime\S*\.(?:cc|h):\d+ .*?\) (?=[A-Z])", re.DOTALL)
 _LINE = 300
@@ -61,6 +65,10 @@ def on_load(error: Exception, model: onnx.ModelProto) -> DlarewriteError:
     if newer:
         what = "opset" if newer.re is _NEWER_OPSET else "IR version"
         return CannotRun(f"the model is of {what} {newer[1]}, and this onnxruntime takes {what} {newer[2]} at most")
+    twins = _SAME_NAME.search(text)
+    if twins:
+        hint = "give every node a name of its own, or none; what DLA and TensorRT do with a node goes by its name"
+        return ModelError(f"two nodes of the model are named {twins[1]!r}, and onnxruntime refuses that", hint=hint)
     if "External data" in text or "cannot get file size" in text:
         return ModelError(f"external data is missing or unreadable: {one_line(error)}")
     return ModelError(f"onnxruntime refuses the model: {one_line(error)}")
@@ -78,5 +86,9 @@ def _lacking(model: onnx.ModelProto, domain: str, op_type: str, name: str, *, sc
     node = nodes[0] if nodes else None
     domain = domain or (node.domain if node is not None else "")
     where = describe(node) if node is not None else name or op_type
+    opset = next((e.version for e in model.opset_import if e.domain in ("", "ai.onnx")), FIRST_OPSET)
+    if opset < FIRST_OPSET and domain in ("", "ai.onnx"):
+        message = f"onnxruntime does not run opset {opset}, of which node {where} is; its first opset is {FIRST_OPSET}"
+        return CannotRun(message, op_type=op_type, domain=domain, node=name, hint=OLD_OPSET_HINT)
     what = "does not know" if schema else "has no CPU implementation for the types of"
     return CannotRun(f"onnxruntime {what} node {where}", op_type=op_type, domain=domain, node=name)

@@ -17,6 +17,7 @@ from dlarewrite.verify.conditioning import Conditioning
 from dlarewrite.verify.cut import CutPair, cut
 from dlarewrite.verify.evidence import Evidence, ranges
 from dlarewrite.verify.failures import CannotRun
+from dlarewrite.verify.halves import behind_halves
 from dlarewrite.verify.inputs import Feeder, load_npz
 from dlarewrite.verify.iochange import changed_feed, restored
 from dlarewrite.verify.judge import judge
@@ -80,7 +81,8 @@ class Prover:
         """Compare `after` with the original on every sample; the arguments and errors are those of `prove`."""
         changed = io_changed or {}
         rewritten, directory = open_model(after, base_dir)
-        policy = Policy(numerics, bound, atol, rtol, _narrowed(self._before, rewritten))
+        narrowed = _narrowed(self._before, rewritten)
+        policy = Policy(numerics, bound, atol, rtol, narrowed, behind_halves(self._before))
         policy.check_names(port.name for port in output_ports(self._before))
         blank = Evidence(
             ok=False,

@@ -89,15 +89,17 @@ def tolerance(
 ) -> Tolerance:
     """The tolerance that `numerics` sets for an output of numpy dtype name `dtype`.
 
-    EXACT allows fp16 and bf16 four ulp of max|reference|, since onnxruntime itself rounds halves here or there.
+    EXACT allows fp16 and bf16 four ulp of max|reference|, since onnxruntime itself rounds halves here or there; a
+    longer float that was computed in halves gets four of theirs.
     Integers, booleans and strings must be equal unless the rewrite is LOSSY. `bound` is the absolute error that a LOSSY
     rewrite states; without one its error is measured and not judged. `computed_in` names a shorter float dtype in which
-    the rewrite is declared to compute a float output (fp64 narrowed to fp32): ROUNDING then follows that dtype.
+    a float output is computed (fp64 narrowed to fp32 by the rewrite): ROUNDING then follows that dtype.
     """
     if numerics is Numerics.LOSSY:
         return Tolerance(atol=bound, ulps=1) if bound is not None else Tolerance(bounded=False)
     if dtype not in EPSILON:
         return Tolerance()
     if numerics is Numerics.EXACT:
-        return Tolerance(ulps=1, rtol_of_max=_HALF_ULPS * EPSILON[dtype] if dtype in _HALVES else 0.0)
+        halves = [EPSILON[name] for name in (dtype, computed_in) if name in _HALVES]
+        return Tolerance(ulps=1, rtol_of_max=_HALF_ULPS * max(halves, default=0.0))
     return Tolerance(rtol_of_max=max(rounding_of_max(name) for name in (dtype, computed_in or dtype)), ulps=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dlarewrite.errors import UsageError
 from dlarewrite.verify.numerics import EPSILON, Numerics, Tolerance, tolerance
@@ -17,7 +17,8 @@ class Policy:
     """Tolerances of one proof.
 
     A plain `atol` or `rtol` replaces the declared tolerance of every float output; one given by output name replaces
-    that of the named outputs, whatever their dtype. `rtol` is a share of max|reference|, as everywhere here.
+    that of the named outputs, whatever their dtype. `rtol` is a share of max|reference|, as everywhere here. `halves`
+    names the half type that an output of a longer one comes out of.
     """
 
     numerics: Numerics
@@ -25,12 +26,15 @@ class Policy:
     atol: Override = None
     rtol: Override = None
     computed_in: str | None = None
+    halves: Mapping[str, str] = field(default_factory=dict)
 
     def tolerance(self, output: str, dtype: str) -> Tolerance:
         """Tolerance of the output named `output`, of numpy dtype name `dtype`."""
         atol, rtol = _override(self.atol, output, dtype), _override(self.rtol, output, dtype)
         if atol is None and rtol is None:
-            return tolerance(self.numerics, dtype, bound=self.bound, computed_in=self.computed_in)
+            exact = self.numerics is Numerics.EXACT
+            computed_in = self.halves.get(output.partition("[")[0]) if exact else self.computed_in
+            return tolerance(self.numerics, dtype, bound=self.bound, computed_in=computed_in)
         return Tolerance(atol=atol or 0.0, rtol_of_max=rtol or 0.0)
 
     def conditioned(self, output: str) -> bool:

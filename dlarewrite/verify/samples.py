@@ -11,13 +11,18 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from dlarewrite.errors import ModelError
 from dlarewrite.verify.domain import Domain
+from dlarewrite.verify.failures import NO_PROOF_HINT
 
 WIDE = 8.0
 """Magnitude of a float input's wide part: past the ends of Relu6, HardSwish, and where Sigmoid and Tanh are flat."""
 
 BASE_SCALES = (1.0, 2.5, 0.4)
 """Standard deviations of a float input's normal part, taken in turn as the seed counts up."""
+
+MOST_ELEMENTS = 2**31
+"""Of one input: 8 GiB of float32. A shape beyond it is a mistake, or nothing that a proof can be run on."""
 
 _WORDS = ("", "a", "dla", "Orin", "two words", "UPPER", "lower")
 
@@ -35,8 +40,14 @@ class Spread:
 def draw(
     elem_type: int, shape: tuple[int, ...], domain: Domain, rng: np.random.Generator, spread: Spread
 ) -> NDArray[Any]:
-    """An array of onnx.TensorProto.DataType `elem_type`: never NaN or infinite, inside `domain`."""
+    """An array of onnx.TensorProto.DataType `elem_type`: never NaN or infinite, inside `domain`.
+
+    Raises ModelError for a shape of more than `MOST_ELEMENTS`.
+    """
     size = prod(shape)
+    if size > MOST_ELEMENTS:
+        dims = "x".join(map(str, shape))
+        raise ModelError(f"an input of {dims} is too large to draw samples of it", hint=NO_PROOF_HINT)
     if elem_type == TensorProto.STRING:
         return _strings(size, domain, rng).reshape(shape)
     dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(elem_type))

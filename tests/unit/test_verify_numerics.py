@@ -4,9 +4,11 @@ import subprocess
 import sys
 
 import pytest
+from onnx import parser
 
 from dlarewrite.errors import UsageError
 from dlarewrite.numerics import Numerics
+from dlarewrite.verify.halves import behind_halves
 from dlarewrite.verify.numerics import Tolerance, rounding_of_max, tolerance
 from dlarewrite.verify.policy import Policy
 
@@ -68,3 +70,25 @@ def test_tolerances_are_said_in_words() -> None:
     text = Policy(Numerics.ROUNDING).describe({"y": "float32", "n": "int64"})
     assert text == "ROUNDING: n: equal; y: |difference| <= 1e-05 * max|reference|"
     assert Policy(Numerics.EXACT, atol=0.5).describe({"y": "float32"}).endswith("<= 0.5 (given by the user)")
+
+
+def test_a_float_out_of_halves_is_judged_as_one() -> None:
+    exact = Policy(Numerics.EXACT, halves={"y": "float16"})
+    assert exact.tolerance("y", "float32").rtol_of_max == 4 * 2.0**-10
+    assert exact.tolerance("z", "float32").rtol_of_max == 0.0
+    assert exact.tolerance("y", "int64") == Tolerance()
+    rounding = Policy(Numerics.ROUNDING, halves={"y": "float16"})
+    assert rounding.tolerance("y", "float32") == Policy(Numerics.ROUNDING).tolerance("y", "float32")
+
+
+def test_outputs_that_come_out_of_halves() -> None:
+    model = parser.parse_model("""<ir_version: 8, opset_import: ["": 17]>
+        g (float[2] x, float16[2] h, bool c) => (float[2] plain, float[2] cast, float[2] mixed, float[2] inner, float16[2] t)
+        <float16[2] w = {1, 2}> {
+            plain = Relu(x) a = Cast<to=10>(x) t = Mul(a, w) cast = Cast<to=1>(t)
+            b = Cast<to=16>(x) m = Cast<to=1>(b) mixed = Add(m, cast)
+            inner = If(c) <then_branch = g1 () => (float[2] p) { p = Cast<to=1>(h) },
+                           else_branch = g2 () => (float[2] q) { q = Identity(x) }>
+        }""")
+    found = behind_halves(model)
+    assert found == {"cast": "float16", "mixed": "bfloat16", "inner": "float16", "t": "float16"}
