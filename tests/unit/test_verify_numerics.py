@@ -83,7 +83,8 @@ def test_a_float_out_of_halves_is_judged_as_one() -> None:
 
 def test_outputs_that_come_out_of_halves() -> None:
     model = parser.parse_model("""<ir_version: 8, opset_import: ["": 17]>
-        g (float[2] x, float16[2] h, bool c) => (float[2] plain, float[2] cast, float[2] mixed, float[2] inner, float16[2] t)
+        g (float[2] x, float16[2] h, bool c)
+            => (float[2] plain, float[2] cast, float[2] mixed, float[2] inner, float16[2] t)
         <float16[2] w = {1, 2}> {
             plain = Relu(x) a = Cast<to=10>(x) t = Mul(a, w) cast = Cast<to=1>(t)
             b = Cast<to=16>(x) m = Cast<to=1>(b) mixed = Add(m, cast)
