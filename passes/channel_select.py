@@ -2,8 +2,8 @@
 
 What it does: a constant choice of channels is Slices (up to four runs, and a Concat), or a 1x1 Conv with one-hot rows;
     where the channels come from a Conv that nobody else reads, the Conv itself cut into one per choice, with the
-    operators between that work channel by channel (activations, depthwise Convs, pools). The cheapest legal form is
-    taken: Slices multiply nothing, one Conv is one layer, a cut Conv leaves out what nobody reads.
+    operators between that work channel by channel (activations, depthwise Convs, pools; not in INT8). The cheapest
+    legal form is taken: Slices multiply nothing, one Conv is one layer, a cut Conv leaves out what nobody reads.
 Law: row i of a one-hot matrix picks channel i; the output channels of a convolution do not depend on each other.
 Numerics: ROUNDING - an element times one plus zeros is the element, but a Conv that is cut may sum in another order.
 Scales: each choice inherits the scale of the tensor that it is taken from.

@@ -1,7 +1,8 @@
 """A Pad in front of a window operator becomes the operator's own pads.
 
 What it does: Pad with zeros before Conv or AveragePool, Pad with the lowest value (or with zeros, on data that is
-never negative) before MaxPool -> larger pads of every reader; the Pad goes.
+never negative) before MaxPool -> larger pads of every reader; the Pad goes. Readers may stand behind a Transpose, as
+where channels come last.
 Law: Conv reads zeros beside its input; an average that counts its padding sums zeros; max(x, -inf) = x, and
 max(x, 0) = x for a window that holds some x >= 0.
 Numerics: EXACT - the same sums and comparisons.
@@ -28,10 +29,26 @@ CONV_LIMIT, POOL_LIMIT = 31, 7
 
 
 @dataclass(frozen=True)
+class Reader:
+    """A node that reads ``tensor``, which is the Pad's output, or that of the Transpose ``turn`` of it."""
+
+    node: Node
+    tensor: Tensor
+    turn: Node | None = None
+
+    def turned(self, pads: tuple[int, ...]) -> tuple[int, ...]:
+        """The Pad's pads in the order of the axes that the node sees."""
+        perm = () if self.turn is None else view.ints(self.turn, "perm")
+        half = len(pads) // 2
+        return tuple(pads[axis + side] for side in (0, half) for axis in perm) if perm else pads
+
+
+@dataclass(frozen=True)
 class Moved:
     """What the readers become: ONNX-ordered pads, one entry a reader; ``source`` is the Pad's input."""
 
     source: Tensor
+    readers: tuple[Reader, ...]
     pads: tuple[tuple[int, ...], ...]
 
 
@@ -46,36 +63,51 @@ class FoldPad(Pass[Moved]):
 
     def match(self, node: Node, context: Context) -> Match[Moved] | Refusal | None:
         source, made = view.input_at(node, 0), node.outputs[0]
-        readers = view.consumers(made)
+        readers = _readers(made, context)
         pads, value = _pads(node, context.opset), _value(node, context.opset)
         if source is None or pads is None or value is None or not any(pads):
             return None
         if not readers or view.attr(node, "mode", "constant") != "constant":
             return None
-        if context.opset < 7 or not any(view.is_op(r, *READERS) for r in readers):
+        if context.opset < 7 or not any(view.is_op(r.node, *READERS) for r in readers):
             return None
-        reason = _unfit(pads, len(pads) // 2)
+        reason = next((unfit for r in readers if (unfit := _unfit(r.turned(pads), len(pads) // 2))), "")
         if not reason and context.model.is_pinned(made):
             reason = f"{made.name!r} is needed under its name"
         if reason:
             return Refusal(reason, (node,))
         found = []
         for reader in readers:
-            moved = _moved(reader, made, source, pads, value)
+            moved = _moved(reader.node, reader.tensor, source, reader.turned(pads), value)
             if isinstance(moved, str):
-                return Refusal(moved, (node, reader))
+                return Refusal(moved, (node, reader.node))
             found.append(moved)
-        return Match((node, *readers), Moved(source, tuple(found)))
+        return Match((node, *(r.node for r in readers)), Moved(source, readers, tuple(found)))
 
     def apply(self, match: Match[Moved], edit: Editor) -> None:
-        pad, *readers = match.nodes
-        for reader, pads in zip(readers, match.facts.pads, strict=True):
-            edit.set_input(reader, 0, match.facts.source)
-            edit.set_attr(reader, "pads", list(pads))
-            edit.set_attr(reader, "auto_pad", None)
-            if reader.op == "AveragePool":
-                edit.set_attr(reader, "count_include_pad", 1)
-        edit.sweep([pad])
+        facts, turned = match.facts, dict[int, Tensor]()
+        for reader, pads in zip(facts.readers, facts.pads, strict=True):
+            node, turn, read = reader.node, reader.turn, facts.source
+            if turn is not None:
+                if id(turn) not in turned:
+                    turned[id(turn)] = edit.op("Transpose", [facts.source], dict(turn.attrs), hint=view.label(turn))
+                read = turned[id(turn)]
+            edit.set_input(node, 0, read)
+            edit.set_attr(node, "pads", list(pads))
+            edit.set_attr(node, "auto_pad", None)
+            if node.op == "AveragePool":
+                edit.set_attr(node, "count_include_pad", 1)
+        edit.sweep([match.nodes[0], *(r.turn for r in facts.readers if r.turn is not None)])
+
+
+def _readers(made: Tensor, context: Context) -> tuple[Reader, ...]:
+    """Who reads the Pad's output, itself or through a Transpose that nobody else needs."""
+    found: list[Reader] = []
+    for node in view.consumers(made):
+        behind = view.consumers(node.outputs[0]) if view.is_op(node, "Transpose") else ()
+        free = behind and view.ints(node, "perm") and not context.model.is_pinned(node.outputs[0])
+        found += [Reader(r, node.outputs[0], node) for r in behind] if free else [Reader(node, made)]
+    return tuple(found)
 
 
 def _pads(node: Node, opset: int) -> tuple[int, ...] | None:

@@ -21,6 +21,9 @@ from typing import ClassVar
 
 from dlarewrite.api import Context, Editor, Match, Node, Numerics, Pass, Refusal, emit, reduction, view
 
+_FAR = 16
+"""Nodes between a channels-last mean and what turned the tensor."""
+
 
 @dataclass(frozen=True)
 class Mean:
@@ -72,6 +75,13 @@ class GlobalAveragePool(Pass[Mean]):
 
 
 def _may_turn(found: reduction.Reduction) -> bool:
-    """Whether it averages the H and W of a channels-last tensor whose Reshapes may yet give way to a Transpose."""
-    maker = view.producer(found.x)
-    return found.axes == (1, 2) and maker is not None and view.is_op(maker, "Reshape")
+    """Whether it averages the H and W of a channels-last tensor, which may yet be one behind a Transpose."""
+    x = found.x
+    for _ in range(_FAR):
+        maker = view.producer(x)
+        if found.axes != (1, 2) or maker is None or view.is_op(maker, "Conv", "ConvTranspose"):
+            return False
+        if view.is_op(maker, "Reshape", "Transpose"):
+            return True
+        x = next((t for t in maker.inputs if view.shape(t) == found.dims), maker.inputs[0])
+    return False

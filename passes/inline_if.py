@@ -6,7 +6,8 @@ Numerics: EXACT - the same nodes.
 Scales: the branch's results keep the If's names and scales.
 Fires: where the condition is a constant, on any target; shapes that were frozen make it one, as in what exporters
     write for a Squeeze of a dimension whose size they did not know.
-Refuses: a condition that depends on data; a branch that holds bodies, custom operators, or weights in other files.
+Refuses: a condition that depends on data; a branch that holds bodies, custom operators, or weights in other files; one
+    whose results a reader may not have by its operator's rules, which the If had hidden.
 Source: ONNX If (opset 1, 11, 13 and later).
 Example: If(true; then: Squeeze(x, 3), else: Identity(x)) -> Squeeze(x, 3)
 """
@@ -39,7 +40,4 @@ class InlineIf(Pass[branches.Branch]):
         return Match((node,), branch, f"its {'then' if runs else 'else'}_branch")
 
     def apply(self, match: Match[branches.Branch], edit: Editor) -> None:
-        node = match.nodes[0]
-        for old, new in zip(node.outputs, branches.emit_branch(edit, match.facts), strict=True):
-            if old.name:
-                edit.replace_uses(old, new)
+        branches.replace(edit, match.nodes[0], match.facts)

@@ -71,9 +71,9 @@ def _plan(context: Context) -> Plan:
     plan = Plan()
     chosen: dict[int, Node] = {}
     for node in reversed(context.model.nodes):
-        if not any(_is_wide(t) for t in node.outputs) or not view.is_op(node, *MATHS):
+        if not any(_is_wide(t) for t in node.outputs) or not view.is_op(node, *MATHS) or _names_again(node, context):
             continue
-        reason, by = _obstacle(node, chosen)
+        reason, by = _obstacle(node, chosen, context)
         if not reason:
             chosen[id(node)] = node
         elif by is None or not (view.is_op(by, *MATHS) and any(_is_wide(t) for t in by.outputs)):
@@ -87,7 +87,12 @@ def _plan(context: Context) -> Plan:
     return plan
 
 
-def _obstacle(node: Node, chosen: dict[int, Node]) -> tuple[str, Node | None]:
+def _names_again(node: Node, context: Context) -> bool:
+    """Whether the node gives a tensor whose type has to stay a second name that has to stay."""
+    return view.is_op(node, "Identity") and all(map(context.model.is_pinned, (node.inputs[0], node.outputs[0])))
+
+
+def _obstacle(node: Node, chosen: dict[int, Node], context: Context) -> tuple[str, Node | None]:
     """Why the node has to stay float64 (or an empty string), and the reader at fault; readers are decided already."""
     for tensor in node.inputs:
         value = view.constant_value(tensor) if _is_wide(tensor) else None
@@ -95,7 +100,8 @@ def _obstacle(node: Node, chosen: dict[int, Node]) -> tuple[str, Node | None]:
             return f"the constant {tensor.name!r} is out of float32's range", None
     for tensor in (t for t in node.outputs if _is_wide(t)):
         for reader in view.consumers(tensor):
-            if id(reader) not in chosen and not _casts_to_float(reader, tensor):
+            free = _casts_to_float(reader, tensor) or _names_again(reader, context)
+            if id(reader) not in chosen and not free:
                 return f"{view.label(reader)} ({reader.op}) reads {tensor.name!r} and may need every bit of it", reader
     return "", None
 

@@ -44,11 +44,9 @@ _SUMS = (
     "ReduceL1",
     "ReduceL2",
     "ReduceSumSquare",
-    "Softmax",
-    "LogSoftmax",
     "GlobalAveragePool",
 )
-"""Operators whose sums another axis order may round differently."""
+"""Operators whose sums another axis order may round differently; a Softmax sums over one axis, in its order."""
 _KEEPS_ORDER = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Cast")
 
 

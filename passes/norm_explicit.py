@@ -19,8 +19,7 @@ Example: GroupNormalization(x: [1,32,14,14]) -> AveragePool x2, Conv, Resize, Su
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -35,8 +34,7 @@ from dlarewrite.api import (
     Refusal,
     Tensor,
     emit,
-    forms,
-    reduction,
+    normalizing,
     root,
     view,
 )
@@ -59,26 +57,22 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Norm:
-    """What is normalized: ``groups`` of the channels, at each pixel or over the map; a gain and bias each."""
+class Found:
+    """A normalization and where it stands."""
 
     place: Place
-    groups: int
-    pixelwise: bool
-    epsilon: float
-    gain: view.Array
-    bias: view.Array
+    norm: normalizing.Norm
 
 
 @dataclass(frozen=True)
-class NormExplicit(Pass[Norm]):
+class NormExplicit(Pass[Found]):
     """InstanceNorm, GroupNorm, LayerNorm -> AveragePool, Conv, Relu, Mul, Add."""
 
     name: ClassVar[str] = "norm-explicit"
     numerics: ClassVar[Numerics] = Numerics.ROUNDING
     anchors: ClassVar[tuple[str, ...]] = ("InstanceNormalization", "GroupNormalization", "LayerNormalization")
 
-    def match(self, node: Node, context: Context) -> Match[Norm] | Refusal | None:
+    def match(self, node: Node, context: Context) -> Match[Found] | Refusal | None:
         pixelwise = node.op == "LayerNormalization"
         place = _place(node, context)
         if place is None or isinstance(place, Refusal):
@@ -100,49 +94,23 @@ class NormExplicit(Pass[Norm]):
         bias = np.zeros_like(gain) if bias is None else bias
         if any(dims[1] % n for n in (groups, gain.size, bias.size)) or (pixelwise and gain.size != dims[1]):
             return None
-        if dims[1] // groups * (1 if pixelwise else dims[2] * dims[3]) == 1:
-            return Refusal("it normalizes single values, whose variance is 0", (node,))
         wide = [np.repeat(v.reshape(-1), dims[1] // v.size) for v in (gain, bias)]
-        found = Norm(place, groups, pixelwise, epsilon, wide[0], wide[1])
-        return Match(place.nodes, found, f"{dims[1]} channels{' of each pixel' * pixelwise} in {groups} groups")
+        norm = normalizing.Norm(groups, pixelwise, epsilon, wide[0], wide[1])
+        if norm.single(dims):
+            return Refusal("it normalizes single values, whose variance is 0", (node,))
+        return Match(place.nodes, Found(place, norm), norm.text)
 
-    def apply(self, match: Match[Norm], edit: Editor) -> None:
-        norm, x = match.facts, match.facts.place.x
-        _, channels, height, width = view.shape(x) or ()
-        mean = _mean(edit, x, norm, 1 if norm.pixelwise else channels)
-        wide = forms.repeat_channel(edit, mean, channels) if norm.pixelwise else mean
-        centred = edit.op("Sub", [x, forms.fill_plane(edit, wide, height, width)])
-        negative = _mean(edit, edit.op("Mul", [centred, centred]), norm, norm.groups, -1.0, -norm.epsilon)
-        inverse = root.emit_inverse_root(edit, negative, norm.epsilon)
-        gain = (math.sqrt(2.0) * norm.gain.astype(np.float64)).reshape(-1, 1, 1, 1)
-        attrs = {"kernel_shape": [1, 1], "group": norm.groups}
-        factor = edit.op("Conv", [inverse, edit.constant(gain, "gain", view.dtype(x))], attrs)
-        scaled = edit.op("Mul", [centred, forms.fill_plane(edit, factor, height, width)])
-        if norm.bias.any():
-            bias = edit.constant(norm.bias.reshape(1, -1, 1, 1), "bias", view.dtype(x))
-            scaled = edit.op("Add", [scaled, bias])
-        inner = norm.place.inner
-        for result in norm.place.results:
+    def apply(self, match: Match[Found], edit: Editor) -> None:
+        place = match.facts.place
+        scaled = normalizing.emit(edit, place.x, match.facts.norm)
+        inner = place.inner
+        for result in place.results:
             edit.replace_uses(result, scaled)
         if inner is not None:
             form = view.shape(inner) or ()
-            flat = height * width == 1
+            flat = (view.shape(place.x) or ())[2:] == (1, 1)
             laid = emit.reshape(edit, scaled, form) if flat else emit.transpose(edit, scaled, _INWARD)
             edit.replace_uses(inner, laid)
-
-
-def _mean(edit: Editor, x: Tensor, norm: Norm, maps: int, sign: float = 1.0, shift: float = 0.0) -> Tensor:
-    """sign * mean + shift over each group of an NCHW tensor, in ``maps`` channels: one a group, or as many as x has."""
-    dims = view.shape(x) or ()
-    spatial = reduction.spatial_mean(dims, () if norm.pixelwise else (2, 3))
-    inner = dims[1] // norm.groups
-    if inner == 1 and sign == 1.0 and not shift:
-        return reduction.emit_mean(edit, x, spatial)
-    pooled = reduction.emit_mean(edit, x, replace(spatial, scale=1.0))
-    kind = view.dtype(x)
-    weight = edit.constant(np.full((maps, inner, 1, 1), sign * spatial.scale / inner), "mean", kind)
-    inputs = [pooled, weight] + ([edit.constant(np.full(maps, shift), "epsilon", kind)] if shift else [])
-    return edit.op("Conv", inputs, {"kernel_shape": [1, 1], "group": norm.groups})
 
 
 def _place(node: Node, context: Context) -> Place | Refusal | None:

@@ -74,6 +74,8 @@ class _Search:
             held = node.attrs.get("value")
             if isinstance(held, gs.Constant):
                 self._keep(node, {id(named[0]): held})
+            elif (dense := self._dense(node)) is not None:
+                self._keep(node, {id(named[0]): dense})
             return
         if not all(self._is_known(t) for t in node.inputs if t.name) or not all(_is_plain(t) for t in named):
             return
@@ -115,6 +117,23 @@ class _Search:
             return None
         held = self.found.values.get(id(tensor), tensor)
         return np.asarray(held.values) if isinstance(held, gs.Constant) else np.asarray(held)
+
+    def _dense(self, node: gs.Node) -> Array | None:
+        """The value of a Constant that is written as a sparse tensor, within the budget."""
+        proto = self.model.envelope.protos.get(id(node))
+        attributes = () if proto is None else proto.attribute
+        sparse = next((a.sparse_tensor for a in attributes if a.name == "sparse_value"), None)
+        if sparse is None:
+            return None
+        values, indices = onnx.numpy_helper.to_array(sparse.values), onnx.numpy_helper.to_array(sparse.indices)
+        dims = tuple(sparse.dims)
+        grown = self._growth + math.prod(dims) * values.dtype.itemsize
+        if grown > self.max_bytes:
+            return None
+        self._growth = grown
+        dense = np.zeros(dims, dtype=values.dtype)
+        dense.reshape(-1)[indices if indices.ndim == 1 else np.ravel_multi_index(tuple(indices.T), dims)] = values
+        return dense
 
     def _keep(self, node: gs.Node, made: dict[int, Array | gs.Constant] | dict[int, Array]) -> None:
         self.found.values.update(made)

@@ -18,6 +18,8 @@ from dlarewrite.ir.view import input_at, label, shape
 
 Dims = tuple["int | str", ...]
 
+_UNFIT = (ValueError, TypeError, RuntimeError)
+
 
 def dynamic_inputs(model: Model) -> dict[str, Dims]:
     """Name and dims of each graph input that is not static; ``("?",)`` stands for an unknown rank."""
@@ -52,7 +54,7 @@ def _infer(model: Model, edit: Editor, node: gs.Node, values: Values, fresh: boo
         return
     try:
         found = infer(node, model.opset, known=values.full)
-    except (onnx.shape_inference.InferenceError, ValueError, TypeError, RuntimeError) as error:
+    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, *_UNFIT) as error:
         if fresh:
             raise ModelError(f"node {label(node)!r} ({node.op}) does not take such shapes: {_line(error)}") from error
         return

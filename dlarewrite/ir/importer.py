@@ -61,6 +61,12 @@ def _build(proto: onnx.ModelProto, folder: Path | None) -> Model:
         raise ModelError("the file holds no ONNX graph", hint="is it a TensorRT engine, or another format's file?")
     if not proto.opset_import and proto.ir_version >= 3:
         raise ModelError("the model imports no operator set", hint="export it again with an explicit opset")
+    newest = onnx.defs.onnx_opset_version()
+    if _opset(proto) > newest:
+        raise ModelError(
+            f"the model is of opset {_opset(proto)}, and the newest that this onnx knows is {newest}",
+            hint="export it with an older opset, or install a newer onnx",
+        )
     if proto.functions:
         proto = onnx.inliner.inline_local_functions(proto)
     graph = proto.graph
@@ -91,13 +97,17 @@ def _build(proto: onnx.ModelProto, folder: Path | None) -> Model:
         nodes=nodes,
         inputs=[tensors.named(v.name) for v in graph.input if v.name not in envelope.overridable],
         outputs=[tensors.named(v.name) for v in graph.output],
-        opset=next((e.version for e in proto.opset_import if e.domain in ("", "ai.onnx")), 1),
+        opset=_opset(proto),
         envelope=envelope,
         names=[*tensors.known, *(n.name for n in graph.node), *_body_names(graph)],
         folder=folder,
     )
     _check_sources(model)
     return model
+
+
+def _opset(proto: onnx.ModelProto) -> int:
+    return next((e.version for e in proto.opset_import if e.domain in ("", "ai.onnx")), 1)
 
 
 def _header(proto: onnx.ModelProto) -> onnx.ModelProto:

@@ -52,7 +52,7 @@ class Axes:
                     left.insert(0, (many // part, stride))
             if wanted != 1:
                 return None
-            found.append(_joined(taken))
+            found.append(joined(taken))
         return None if left else Axes(tuple(found))
 
     def tiled(self, where: int, times: int) -> Axes:
@@ -64,13 +64,13 @@ class Axes:
         return self._with(where, *self.axes[where], (times, 0))
 
     def _with(self, where: int, *atoms: Atom) -> Axes:
-        return Axes((*self.axes[:where], _joined(atoms), *self.axes[where + 1 :]))
+        return Axes((*self.axes[:where], joined(atoms), *self.axes[where + 1 :]))
 
 
 def whole(form: Sequence[int]) -> Axes:
     """The axes of a tensor that is its own source."""
     strides = [math.prod(form[i + 1 :]) for i in range(len(form))]
-    return Axes(tuple(_joined([atom]) for atom in zip(form, strides, strict=True)))
+    return Axes(tuple(joined([atom]) for atom in zip(form, strides, strict=True)))
 
 
 def follow(held: Axes, node: gs.Node) -> Axes | None:
@@ -123,7 +123,7 @@ def _gathered(held: Axes, node: gs.Node) -> Axes | None:
     return held.tiled(where, times) if np.array_equal(positive, np.tile(every, times)) else None
 
 
-def _joined(atoms: Sequence[Atom]) -> tuple[Atom, ...]:
+def joined(atoms: Sequence[Atom]) -> tuple[Atom, ...]:
     """The atoms without those of size 1, and neighbours that are one run (or one repetition) as one."""
     found: list[Atom] = []
     for size, stride in atoms:

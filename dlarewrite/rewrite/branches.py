@@ -9,10 +9,13 @@ import onnx
 import onnx_graphsurgeon as gs
 from onnx import AttributeProto
 
+from dlarewrite.analysis.kernels import constant_attribute
+from dlarewrite.errors import EditError
 from dlarewrite.ir import schema
 from dlarewrite.ir.editor import Editor
+from dlarewrite.ir.infer import infer
 from dlarewrite.ir.model import Model
-from dlarewrite.ir.view import label
+from dlarewrite.ir.view import Array, constant_value, consumers, is_op, label, producer
 
 _PLAIN = frozenset(
     (
@@ -47,7 +50,41 @@ def taken(node: gs.Node, condition: bool, model: Model) -> Branch | str:
     return Branch(bodies[0], {t.name: t for t in model.envelope.captures(node)})
 
 
-def emit_branch(edit: Editor, branch: Branch) -> list[gs.Tensor]:
+def replace(edit: Editor, node: gs.Node, branch: Branch) -> None:
+    """The body's nodes in place of the If.
+
+    Raises :class:`EditError` where a reader does not take what it is given: an If hides the shapes of its results from
+    inference, and so hides that a model breaks an operator's rules.
+    """
+    made = _emit(edit, branch)
+    for old, new in zip(node.outputs, made, strict=True):
+        readers = consumers(old)
+        if old.name:
+            edit.replace_uses(old, new)
+        for reader in readers:
+            _check(reader, edit.model)
+
+
+def _check(reader: gs.Node, model: Model) -> None:
+    if model.envelope.has_subgraphs(reader):
+        return
+    # Constants that are nodes still will be shown to inference once they are folded.
+    values = {id(t): value for t in reader.inputs if (value := _foldable(t)) is not None}
+    try:
+        infer(reader, model.opset, known=values)
+    except (onnx.shape_inference.InferenceError, ValueError, TypeError, RuntimeError) as error:
+        what = str(error).splitlines()[0]
+        raise EditError(f"{label(reader)} ({reader.op}) would not take what the branch makes: {what}") from error
+
+
+def _foldable(tensor: gs.Tensor) -> Array | None:
+    """The value of a Constant node, or of a constant, behind any number of Identities."""
+    while (maker := producer(tensor)) is not None and is_op(maker, "Identity"):
+        tensor = maker.inputs[0]
+    return constant_value(tensor) if maker is None else constant_attribute(maker) if maker.op == "Constant" else None
+
+
+def _emit(edit: Editor, branch: Branch) -> list[gs.Tensor]:
     """The body's nodes; returns what the body's outputs are."""
     known: dict[str, gs.Tensor] = dict(branch.around)
     for weights in branch.body.initializer:
@@ -58,6 +95,11 @@ def emit_branch(edit: Editor, branch: Branch) -> list[gs.Tensor]:
         while not names[-1]:
             names.pop()
         attrs = {a.name: _value(edit, a) for a in node.attribute}
+        if node.op_type == "Constant":
+            value = constant_attribute(gs.Node("Constant", attrs=attrs))
+            if value is not None:
+                known[names[0]] = edit.constant(value, names[0])
+                continue
         made = edit.ops(node.op_type, inputs, attrs, outputs=len(names), hint=node.name)
         known.update(zip(names, made, strict=True))
     return [known[value.name] for value in branch.body.output]

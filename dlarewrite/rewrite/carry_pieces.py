@@ -87,7 +87,7 @@ def gathering(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Carrie
         return None
     size = data.dims[place]
     chosen = [int(i) + size if i < 0 else int(i) for i in indices.reshape(-1)]
-    result = data.resized({place: len(chosen)})
+    result = data.resized({place: len(chosen)}).with_place(where, place)
 
     def make(edit: Editor, carriers: Sequence[gs.Tensor | None]) -> Sequence[gs.Tensor]:
         if indices.ndim == 0:

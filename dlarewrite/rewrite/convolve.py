@@ -240,6 +240,8 @@ def shifted(edit: Editor, x: gs.Tensor, pads: Sequence[int], largest: int = LARG
 
 def _steps(before: int, after: int, largest: int) -> list[Span]:
     """Pads shared out over steps of at most ``largest`` in all each."""
+    if largest == 1:
+        return [(1, 0)] * before + [(0, 1)] * after
     count = -(-(before + after) // largest)
     cuts = [(before * i // count, after * i // count) for i in range(count + 1)] if count else []
     steps = [(b[0] - a[0], b[1] - a[1]) for a, b in itertools.pairwise(cuts)]

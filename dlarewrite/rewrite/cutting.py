@@ -17,6 +17,7 @@ from dlarewrite.ir import view
 from dlarewrite.ir.editor import Editor
 from dlarewrite.rewrite import convolve
 from dlarewrite.rewrite.context import Context
+from dlarewrite.target import Precision
 
 _POINTWISE = ("Relu", "LeakyRelu", "Sigmoid", "Tanh", "Clip", "HardSigmoid", "HardSwish", "Elu", "Softplus", "Abs")
 _POOLS = ("MaxPool", "AveragePool")
@@ -34,7 +35,10 @@ class Cone:
 
 
 def read(context: Context, tensor: gs.Tensor, choosers: Sequence[gs.Node]) -> Cone | None:
-    """What makes the tensor for ``choosers`` alone, all of which the target takes; None where it is made otherwise."""
+    """What makes the tensor for ``choosers`` alone, all of which the target takes; None where it is made otherwise.
+
+    In an INT8 build that is one Conv: scales are not carried to parts of the tensors further up.
+    """
     found: dict[int, gs.Node] = {}
     work = [tensor]
     while work:
@@ -49,6 +53,8 @@ def read(context: Context, tensor: gs.Tensor, choosers: Sequence[gs.Node]) -> Co
             return None
         found[id(node)] = node
         work.extend(inputs)
+    if len(found) > 1 and context.target.precision is Precision.INT8:
+        return None
     readers = (r for node in found.values() for r in view.consumers(node.outputs[0]))
     inside = {*found, *map(id, choosers)}
     if any(id(r) not in inside for r in readers):

@@ -19,6 +19,7 @@ from dlarewrite.ir import view
 from dlarewrite.ir.editor import Editor
 from dlarewrite.rewrite.context import Context
 from dlarewrite.rewrite.spatial import Pair, Values
+from dlarewrite.target import Precision
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,13 @@ class Taps:
 
 
 def takes(context: Context, x: gs.Tensor, taps: Taps) -> bool:
-    """Whether the target takes the depthwise Conv."""
+    """Whether the target takes the depthwise Conv; in an INT8 build not with ``ones``.
+
+    A tensor has one scale, and so have the weights of a map: taps that are 1 among small ones, and a bias among small
+    weights, would leave those few of the 8 bits.
+    """
     dims = view.shape(x)
-    if dims is None or len(dims) != 4:
+    if dims is None or len(dims) != 4 or (taps.ones and context.target.precision is Precision.INT8):
         return False
     nothing = np.broadcast_to(np.zeros((), view.dtype(x) or np.float32), (dims[1] * taps.per, 1, *taps.kernel))
     return context.allows("Conv", [x, gs.Constant("w", nothing)], taps.attributes(dims[1]))

@@ -7,6 +7,7 @@ left there by explicit Reshapes and Transposes. Between the borders all of those
 
 from __future__ import annotations
 
+import enum
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -40,6 +41,14 @@ _CHANNELS_FIRST = frozenset(
         "GroupNormalization",
     ]
 )
+
+
+class Guess(enum.Enum):
+    """How what comes from outside is laid out; LINES: channels last, and also where an operator makes [N, 1, 1, L]."""
+
+    FIRST = enum.auto()
+    LAST = enum.auto()
+    LINES = enum.auto()
 
 
 @dataclass(frozen=True)
@@ -111,8 +120,9 @@ def grow(anchor: gs.Node, context: Context, rules: Mapping[str, Rule]) -> Region
     if id(anchor) not in known.best:
         nodes = _component(anchor, context.model, rules)
         known.learn((anchor, *nodes))
-        for channels_last in (False, True):
-            for region in _carry(nodes, context.model, rules, channels_last):
+        lines = any(_fixed(t) and _is_line(t) for node in nodes for t in node.inputs)
+        for guess in Guess if lines else (Guess.FIRST, Guess.LAST):
+            for region in _carry(nodes, context.model, rules, guess):
                 known.offer(region)
     return known.best[id(anchor)]
 
@@ -186,12 +196,12 @@ def _neighbours(node: gs.Node) -> Iterable[gs.Node]:
         yield from tensor.outputs
 
 
-def _carry(nodes: list[gs.Node], model: Model, rules: Mapping[str, Rule], channels_last: bool) -> Iterable[Region]:
+def _carry(nodes: list[gs.Node], model: Model, rules: Mapping[str, Rule], guess: Guess) -> Iterable[Region]:
     """Work layouts out from the top; what is connected by carried tensors is a region."""
     layouts: dict[int, Layout] = {}
     steps: dict[int, Step] = {}
     for node in nodes:
-        ins = [None if is_constant(t) or not t.name else _layout(t, layouts, channels_last) for t in node.inputs]
+        ins = [None if is_constant(t) or not t.name else _layout(t, layouts, guess) for t in node.inputs]
         if any(i is None and t.name and not is_constant(t) for i, t in zip(ins, node.inputs, strict=True)):
             continue
         carried = rules[node.op](node, ins, model.opset)
@@ -208,19 +218,19 @@ def _carry(nodes: list[gs.Node], model: Model, rules: Mapping[str, Rule], channe
         kept = _connected(step.node, steps)
         done |= kept
         chosen = tuple(steps[k] for k in sorted(kept, key=place.__getitem__))
-        yield _region(chosen, kept, model, layouts, channels_last)
+        yield _region(chosen, kept, model, layouts, guess)
 
 
 def _region(
-    chosen: tuple[Step, ...], kept: set[int], model: Model, layouts: Mapping[int, Layout], channels_last: bool
+    chosen: tuple[Step, ...], kept: set[int], model: Model, layouts: Mapping[int, Layout], guess: Guess
 ) -> Region:
-    entries, exits = _borders(chosen, kept, model, layouts, channels_last)
+    entries, exits = _borders(chosen, kept, model, layouts, guess)
     inner = sum(not how.identity and not model.is_input(t) for t, how in entries)
     inner += sum(not how.identity and any(id(r) not in kept for r in t.outputs) for t, how in exits)
     return Region(chosen, entries, exits, inner)
 
 
-def _layout(tensor: gs.Tensor, layouts: Mapping[int, Layout], channels_last: bool) -> Layout | None:
+def _layout(tensor: gs.Tensor, layouts: Mapping[int, Layout], guess: Guess) -> Layout | None:
     """The layout worked out for a tensor, or the guess for one that comes from outside."""
     known = layouts.get(id(tensor))
     if known is not None:
@@ -228,8 +238,19 @@ def _layout(tensor: gs.Tensor, layouts: Mapping[int, Layout], channels_last: boo
     form = shape(tensor)
     if form is None:
         return None
-    fixed = bool(tensor.inputs) and len(form) == 4 and is_op(tensor.inputs[0], *_CHANNELS_FIRST)
-    return natural(form, channels_last=channels_last and not fixed)
+    loose = guess is Guess.LINES and _is_line(tensor)
+    return natural(form, channels_last=guess is not Guess.FIRST and (loose or not _fixed(tensor)))
+
+
+def _fixed(tensor: gs.Tensor) -> bool:
+    """Whether an operator that works channels-first makes the tensor."""
+    return bool(tensor.inputs) and len(tensor.shape or ()) == 4 and is_op(tensor.inputs[0], *_CHANNELS_FIRST)
+
+
+def _is_line(tensor: gs.Tensor) -> bool:
+    """Whether a Reshape makes [N, 1, 1, L], whose L are channels then, [N, L, 1, 1]."""
+    form = shape(tensor)
+    return form is not None and len(form) == 4 and form[1:3] == (1, 1) and form[3] > 1
 
 
 def _unchanged(node: gs.Node, ins: list[Layout | None], carried: Carried) -> bool:
@@ -251,7 +272,7 @@ def _connected(first: gs.Node, steps: Mapping[int, Step]) -> set[int]:
 
 
 def _borders(
-    steps: tuple[Step, ...], kept: set[int], model: Model, layouts: Mapping[int, Layout], channels_last: bool
+    steps: tuple[Step, ...], kept: set[int], model: Model, layouts: Mapping[int, Layout], guess: Guess
 ) -> tuple[tuple[tuple[gs.Tensor, Layout], ...], tuple[tuple[gs.Tensor, Layout], ...]]:
     entries: dict[int, tuple[gs.Tensor, Layout]] = {}
     exits: list[tuple[gs.Tensor, Layout]] = []
@@ -259,7 +280,7 @@ def _borders(
         for tensor in step.node.inputs:
             if not tensor.name or is_constant(tensor) or any(id(p) in kept for p in tensor.inputs):
                 continue
-            how = _layout(tensor, layouts, channels_last)
+            how = _layout(tensor, layouts, guess)
             if how is not None:
                 entries[id(tensor)] = (tensor, how)
         for tensor, how in zip(step.node.outputs, step.carried.outputs, strict=True):

@@ -259,6 +259,18 @@ def test_constant_integer_arithmetic(data: st.DataObject) -> None:
 
 
 @QUICK
+@given(st.sets(st.tuples(st.integers(0, 2), st.integers(0, 3)), max_size=5), st.booleans())
+def test_sparse_constants_become_dense(places: set[tuple[int, int]], linear: bool) -> None:
+    at = np.array(sorted(places), np.int64).reshape(-1, 2)
+    indices = at @ [4, 1] if linear else at
+    values = numpy_helper.from_array(np.arange(1, len(at) + 1, dtype=np.float32), "v")
+    sparse = helper.make_sparse_tensor(values, numpy_helper.from_array(indices, "i"), [3, 4])
+    nodes = [helper.make_node("Constant", [], ["c"], sparse_value=sparse), helper.make_node("Add", ["x", "c"], ["y"])]
+    ran = run(FoldConstants, model(nodes, {"x": [3, 4]}, ["y"], []))
+    assert ops(ran) == ["Add"]
+
+
+@QUICK
 @given(st.data())
 def test_moves_that_cancel(data: st.DataObject) -> None:
     """Whatever chain of moves is drawn, followed by its inverse, nothing is left but the Relu."""

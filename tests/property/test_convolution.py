@@ -342,6 +342,7 @@ def test_conv3d(
     st.sampled_from((TensorProto.FLOAT, TensorProto.FLOAT16)),
     st.booleans(),
     st.sampled_from((3, 512)),
+    st.booleans(),
 )
 def test_conv1d_channels(
     channels: int,
@@ -353,8 +354,12 @@ def test_conv1d_channels(
     kind: int,
     bias: bool,
     rows: int,
+    returned: bool,
 ) -> None:
-    """The channels of [N, C, 1, 1] as any [N, c, l] under any Conv of rank 3: 1x1 Convs and one Reshape."""
+    """The channels of [N, C, 1, 1] as any [N, c, l] under any Conv of rank 3: 1x1 Convs and one Reshape.
+
+    With ``returned``, as [N, c, 1, l] and back again: 1x1 Convs.
+    """
     kernel, stride, dilation = form
     group = min(group, channels)
     assume(sum(pads) + length > (kernel - 1) * dilation and max(pads) < kernel)
@@ -367,9 +372,17 @@ def test_conv1d_channels(
     if bias:
         held["b"] = rng.standard_normal(2 * channels).astype(real)
     attrs = {"group": group, "strides": [stride], "dilations": [dilation], "pads": list(pads)}
+    if returned:
+        held |= {
+            "s": np.array([batch, channels, 1, length]),
+            "w": held["w"][:, :, None],
+            "back": np.array([batch, -1, 1, 1]),
+        }
+        attrs |= {"strides": [1, stride], "dilations": [1, dilation], "pads": [0, pads[0], 0, pads[1]]}
     nodes = [
         helper.make_node("Reshape", ["x", "s"], ["r"]),
-        helper.make_node("Conv", ["r", "w", *(["b"] if bias else [])], ["y"], **attrs),
+        helper.make_node("Conv", ["r", "w", *(["b"] if bias else [])], ["c" if returned else "y"], **attrs),
+        *([helper.make_node("Reshape", ["c", "back"], ["y"])] if returned else []),
     ]
     graph = helper.make_graph(
         nodes,
@@ -384,5 +397,5 @@ def test_conv1d_channels(
     assert len(result.changes) == 1, result.reasons
     kinds = [n.op_type for n in result.after.graph.node]
     assert set(kinds) <= {"Slice", "Conv", "Concat", "Reshape"}
-    assert kinds.count("Reshape") == 1
+    assert kinds.count("Reshape") == int(not returned)
     assert all(kernel == (1, 1) for kernel in kernels(result))

@@ -75,9 +75,11 @@ def test_cut_channels(before: onnx.ModelProto, target: str, precision: Precision
         preferred.append(taken.name)
         return Choice(taken.form, taken.name, taken.cost, "")
 
+    # Loaded first: what is imported under the patch would keep it.
+    found = discover().find("channel-select")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(choice, "choose", choose)
-        ran = run(discover().find("channel-select"), before, target=target, precision=precision)
+        ran = run(found, before, target=target, precision=precision)
     assert "Gather" not in {n.op_type for n in ran.after.graph.node}
-    if {n.op_type for n in before.graph.node} <= {"Conv", "Relu", "Clip", "Gather"}:
+    if precision is Precision.FP16 and {n.op_type for n in before.graph.node} <= {"Conv", "Relu", "Clip", "Gather"}:
         assert any("cut" in name for name in preferred)

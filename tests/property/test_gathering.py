@@ -29,9 +29,11 @@ def over_taps(name: str, before: onnx.ModelProto, target: str) -> Ran:
         taken = [c for c in candidates if "taps" in c.name] or list(candidates)
         return Choice(taken[0].form, taken[0].name, taken[0].cost, "")
 
+    # Loaded first: what is imported under the patch would keep it.
+    found = discover().find(name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(choice, "choose", choose)
-        return run(discover().find(name), before, target=target)
+        return run(found, before, target=target)
 
 
 def model(

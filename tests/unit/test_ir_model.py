@@ -184,6 +184,15 @@ def test_bad_sources_name_what_is_wrong(tmp_path: Path) -> None:
         Model.load(tmp_path / "empty.onnx")
 
 
+def test_an_opset_that_onnx_does_not_know_yet_is_named() -> None:
+    graph = helper.make_graph([], "g", [], [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])])
+    graph.input.append(graph.output[0])
+    newest = onnx.defs.onnx_opset_version()
+    Model.load(helper.make_model(graph, opset_imports=[helper.make_opsetid("", newest)]))
+    with pytest.raises(ModelError, match=f"of opset {newest + 1}"):
+        Model.load(helper.make_model(graph, opset_imports=[helper.make_opsetid("", newest + 1)]))
+
+
 def test_a_cycle_is_named() -> None:
     graph = helper.make_graph(
         [helper.make_node("Add", ["x", "b"], ["a"], name="one"), helper.make_node("Relu", ["a"], ["b"], name="two")],

@@ -29,6 +29,7 @@ KNOWN_GAPS = {
     "narrow-types": "integers between two Casts",
     "inverse-root": "it refuses INT8",
     "norm-explicit": "it refuses INT8",
+    "norm-written": "it refuses INT8",
 }
 BACK = tuple(f"back through {op}" for op in ("Add", "Sub", "Sum", "Clip", "Relu", "Max", "MaxPool", "Slice"))
 """What these take away may saturate, and a part of a sum takes the sum's scale."""

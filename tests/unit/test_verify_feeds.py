@@ -200,6 +200,11 @@ def test_positive_and_smaller_redraws() -> None:
     assert feeder.draw(0, positive=True)["x"].min() >= 0
 
 
+def test_a_shape_beyond_all_memory_is_refused() -> None:
+    with pytest.raises(ModelError, match="an input of 1x99999999999 is too large"):
+        feeds(model("g (float[1,99999999999] x) => (float[1,99999999999] y) { y = Relu(x) }"), 0)
+
+
 def test_a_body_of_a_loop_is_looked_into() -> None:
     proto = model(
         """g (int64[3] k, float[5,2] w) => (float[3,3,2] y) <int64 n = {3}, bool go = {1}> {

@@ -94,6 +94,19 @@ def test_an_operator_of_no_opset_and_a_broken_model_are_told_apart() -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_an_opset_before_onnxruntime_s_first_is_named_as_the_cause() -> None:
+    proto = model("g (float[2] x) => (float[2] y) { y = Add <broadcast = 1> (x, x) }", opset=6)
+    with pytest.raises(CannotRun, match=r"does not run opset 6.*y") as caught:
+        Session(proto)
+    assert "version_converter" in caught.value.hint
+
+
+def test_two_nodes_of_one_name_are_named() -> None:
+    proto = model("g (float[2] x) => (float[2] y) { [same] h = Relu(x) [same] y = Neg(h) }")
+    with pytest.raises(ModelError, match="two nodes of the model are named 'same'"):
+        Session(proto)
+
+
 def test_a_newer_ir_or_opset_runs_where_nothing_changed_and_is_explained_elsewhere() -> None:
     newest = onnx.defs.onnx_opset_version()
     proto = model("g (float[2,3] x) => (float[2,3] y) { y = Relu(x) }", opset=newest, ir=onnx.IR_VERSION)

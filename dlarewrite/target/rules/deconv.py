@@ -134,7 +134,7 @@ RULES = (
         evidence=_D,
         sources=("HDR@8.2.1",),
         profiles=frozenset({"X82"}),
-        cure="deconv-overlap",
+        cure="deconv-overlap deconv-stride-one",
         explanation="Dropped with TensorRT 8.4.",
     ),
     _deconv(
