@@ -70,7 +70,10 @@ def flatten(steps: Iterable[AnyPass | Fixpoint]) -> list[AnyPass]:
 
 
 def default_pipeline(passes: Sequence[AnyPass]) -> tuple[AnyPass | Fixpoint, ...]:
-    """PREPARE once, CLEAN to a fixpoint, CLEAN and LEGALISE to a fixpoint, FINISH once."""
+    """PREPARE once, CLEAN to a fixpoint, CLEAN and LEGALISE to a fixpoint, FINISH once, and the fixpoint again.
+
+    The last is for what FINISH moved at the model's borders; where it changed nothing, every pass there is idle.
+    """
     by_phase = {phase: tuple(p for p in passes if p.phase is phase) for phase in Phase}
     steps: list[AnyPass | Fixpoint] = list(by_phase[Phase.PREPARE])
     clean, legalise = by_phase[Phase.CLEAN], by_phase[Phase.LEGALISE]
@@ -79,6 +82,8 @@ def default_pipeline(passes: Sequence[AnyPass]) -> tuple[AnyPass | Fixpoint, ...
     if legalise:
         steps.append(Fixpoint(legalise + clean))
     steps.extend(by_phase[Phase.FINISH])
+    if legalise and by_phase[Phase.FINISH]:
+        steps.append(Fixpoint(legalise + clean))
     return tuple(steps)
 
 
@@ -103,6 +108,8 @@ class Run:
         self.records = records
         self.budget: Budget | None = None
         self.last: dict[str, Outcome] = {}
+        self.idle_at: dict[str, int] = {}
+        """Per pass, how many changes there were when it last had nothing to do."""
         self.limited = False
 
     def fork(self, settings: Settings, without: Collection[str] = ()) -> Run:
@@ -113,6 +120,7 @@ class Run:
         records = {n: replace(r, details=list(r.details)) for n, r in self.records.items() if n not in without}
         made = Run(Context(model, self.context.target, settings), edit, records)
         made.budget = copy.copy(self.budget)
+        made.idle_at = dict(self.idle_at)
         for name, outcome in self.last.items():
             alive = [r for r in outcome.refusals if all(n in self.context.model for n in r.nodes)]
             moved = [Refusal(r.reason, tuple(nodes[id(n)] for n in r.nodes)) for r in alive]
@@ -162,36 +170,29 @@ class PassManager:
                 if run.budget is None and any(p.phase >= Phase.LEGALISE for p in group):
                     # Not before: until shapes are frozen and constants folded, there is no work to take a share of.
                     run.budget = _budget(context)
-                self._repeat(group, rounds, context, run.edit, run.budget or Budget(0, 0), run.records, run.last)
+                self._repeat(group, rounds, run)
         except LimitReached:
             run.limited = True
 
-    def _repeat(
-        self,
-        group: Sequence[AnyPass],
-        rounds: int,
-        context: Context,
-        edit: Editor,
-        budget: Budget,
-        records: dict[str, PassRecord],
-        last: dict[str, Outcome],
-    ) -> None:
+    def _repeat(self, group: Sequence[AnyPass], rounds: int, run: Run) -> None:
         """Run the group until a round changes nothing; a pass is skipped while nothing changed since it was idle."""
-        idle_at: dict[str, int] = {}
+        context, edit = run.context, run.edit
+        budget = run.budget or Budget(0, 0)
         for _ in range(rounds):
             before = len(edit.changes)
             for pass_ in group:
-                if idle_at.get(pass_.name) == len(edit.changes):
+                if run.idle_at.get(pass_.name) == len(edit.changes):
                     continue
                 start, count = time.perf_counter(), len(edit.changes)
                 for instrument in self.instruments:
                     instrument.before(pass_, context.model)
                 outcome = run_pass(pass_, context, edit, budget)
-                last[pass_.name] = outcome
-                records[pass_.name].fired += outcome.fired
-                records[pass_.name].seconds += time.perf_counter() - start
+                run.last[pass_.name] = outcome
+                record = run.records[pass_.name]
+                record.fired += outcome.fired
+                record.seconds += time.perf_counter() - start
                 if len(edit.changes) == count:
-                    idle_at[pass_.name] = count
+                    run.idle_at[pass_.name] = count
                 for instrument in self.instruments:
                     instrument.after(pass_, context.model, edit.changes[count:])
             if len(edit.changes) == before:
