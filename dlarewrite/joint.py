@@ -5,8 +5,8 @@ Two steps, each by running the pipeline again without something and comparing th
 1. An *island* is a region with less than ``ISLAND_SHARE`` of the DLA's MACs beside a larger one; it costs a loadable
    and two crossings and saves next to nothing. Rewrites whose new nodes ended up in islands are declined together.
 2. A result must not be worse than the input: more loadables or crossings are accepted only for a large gain of work in
-   few loadables. Otherwise whole passes are left out, first those that made most of the nodes at the borders,
-   and after three times all that legalise.
+   few loadables that leaves next to nothing off the DLA. Otherwise whole passes are left out, first those that made
+   most of the nodes at the borders, and after three times all that legalise.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from dlarewrite.rewrite.manager import RewriteLog
 from dlarewrite.target import Judgement
 
 _GAIN = 0.25
+_NEARLY_ALL = 0.95
+"""Share of the MACs that a result with more loadables has to put on the DLA, and how much more than before."""
 _FEW = 4
 _BORDERS = 4
 """Crossings that a loadable may have on average where their number grows."""
@@ -133,4 +135,4 @@ def _acceptable(after: Summary, before: Summary) -> bool:
     if after.loadables <= before.loadables and after.crossings <= before.crossings:
         return True
     few = after.loadables <= _FEW and after.crossings <= _FEW * _BORDERS
-    return few and after.dla_share >= before.dla_share + _GAIN
+    return few and after.dla_share >= max(before.dla_share + _GAIN, _NEARLY_ALL)

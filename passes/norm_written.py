@@ -11,7 +11,7 @@ Scales: the mean has that of the input; the last tensor that of the old output; 
 Fires: on floats of static shape in FP16, [N, C, H, W] or [N, C, L], where the statistics are those of the whole map,
     of groups of channels, or of each pixel over the channels.
 Refuses: INT8, as the iteration does not survive 8 bits; an epsilon below 2^-20, whose reciprocal FP16 cannot hold;
-    groups of single values; what differs within a channel.
+    groups of single values; what differs within a channel. Leaves tokens, [N, T, C] over C, to inverse-root.
 Source: NODLA, GEN-RANK, RED-AVG, UNARY-NO, EW-DIV; the normalization layers of Keras; re-expression R18.
 Example: Reshape [1,16,16,8,4], ReduceMean (1 2 4), Sub, Mul, ReduceMean, Add, Sqrt, Reciprocal, Mul, Mul, Add, Reshape
     -> AveragePool x2, Conv, Resize, Sub, Mul, AveragePool x2, Conv ...

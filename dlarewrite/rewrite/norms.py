@@ -54,6 +54,9 @@ def read(root: gs.Node, model: Model) -> Written | None:
         return None
     perm, gain, bias = output[1]
     groups, pixelwise = kind
+    if len(form) == 3 and not pixelwise and groups == form[1] > 1 and not np.ptp(gain) and not bias.any():
+        # Rows that share their gain are tokens, [N, T, C], with which products by matrices go on: C are channels.
+        return None
     dims = (*form[:2], 1, form[2]) if len(form) == 3 else form
     norm = Norm(groups, pixelwise, start.epsilon, gain, bias)
     return Written(start.x, dims, output[0], perm, walk.between(output[0]), norm)

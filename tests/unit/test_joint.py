@@ -83,7 +83,7 @@ def test_declining_is_taken_back_where_it_does_not_help() -> None:
 
 def test_declining_is_taken_back_where_it_spoils_the_result() -> None:
     rows: Rows = [("a", 900, "big"), ("i", 2, "small")]
-    found, _ = run(lambda c: (rows, summary(1, 2, 0.70) if c.declined else summary(2, 2, 0.76)), summary(0, 0, 0.5))
+    found, _ = run(lambda c: (rows, summary(1, 2, 0.94) if c.declined else summary(2, 2, 0.96)), summary(0, 0, 0.5))
     assert found.choice == Choice()
 
 
@@ -110,7 +110,7 @@ def test_hopeless_islands_are_not_tried_first() -> None:
     assert asked[2] == Choice(frozenset({("small", "i.anchor")}), frozenset({"border"}))
 
 
-@pytest.mark.parametrize(("share", "crossings", "kept"), [(0.80, 8, True), (0.60, 8, False), (0.80, 40, False)])
+@pytest.mark.parametrize(("share", "crossings", "kept"), [(0.97, 8, True), (0.80, 8, False), (0.97, 40, False)])
 def test_more_loadables_need_much_more_work_on_the_dla(share: float, crossings: int, kept: bool) -> None:
     rows: Rows = [("a", 900, "big")]
     found, _ = run(lambda c: (rows, summary(1, 2) if c.skipped else summary(2, crossings, share)), summary(1, 2))
