@@ -34,6 +34,7 @@ from dlarewrite.rewrite.manager import flatten
 from dlarewrite.rewrite.pass_ import AnyPass, Phase
 from dlarewrite.target import rulebook
 from dlarewrite.verify import Evidence
+from dlarewrite.verify.allowance import is_unsteady
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,9 @@ class _Road:
             evidence = self.proof.prove(trial.model, trial.log)
             if evidence.ok or evidence.skipped:
                 break
-            culprit = self.culprit(removed, trial)
+            # Where nothing can be shown, every rewrite would be blamed in turn.
+            blind = is_unsteady(evidence.outputs) and not self.options.keep_going
+            culprit = None if blind else self.culprit(removed, trial)
             if culprit is None:
                 raise MismatchError(
                     f"equality cannot be shown, and no rewrite is to blame: {worst(evidence)}",

@@ -95,6 +95,28 @@ def test_an_untouched_model_about_which_nothing_can_be_shown_comes_back_with_the
     assert "proves nothing" in result.evidence.skipped
 
 
+def noise(layers: int) -> onnx.ModelProto:
+    """A Conv with a BatchNormalization, and behind it layers that multiply a difference by about five each."""
+    text = "".join(f" m{i} = Conv(s{i}, w{i}) s{i + 1} = Sin(m{i})" for i in range(layers))
+    names = ", ".join(f"float[8,8,1,1] w{i}" for i in range(layers))
+    model = parse(f"""<ir_version: 9, opset_import: ["": 17]> g (float[1,8,4,4] x) => (float[1,8,4,4] s{layers})
+    <float[8,8,3,3] v, float[8] g, float[8] b, float[8] m, float[8] d = {{1,2,3,4,5,6,7,8}}, {names}> {{
+        c = Conv<pads=[1,1,1,1]>(x, v) s0 = BatchNormalization(c, g, b, m, d){text} }}""")
+    rng = np.random.default_rng(0)
+    for tensor in model.graph.initializer:
+        if tensor.name.startswith("w"):
+            loud = rng.standard_normal((8, 8, 1, 1)) * 5 / np.sqrt(8)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(loud.astype(np.float32), tensor.name))
+    return model
+
+
+def test_no_pass_is_blamed_where_nothing_can_be_shown() -> None:
+    with pytest.raises(MismatchError, match=r"no rewrite is to blame: .*proves nothing") as caught:
+        optimize(noise(60))
+    assert "--inputs" in (caught.value.hint or "")
+    assert "pass '" not in str(caught.value)
+
+
 def test_a_custom_operator_is_unknown_and_proven_around() -> None:
     text = """<ir_version: 9, opset_import: ["": 17, "com.acme": 1]> g (float[1,4] x) => (float[1,4] y)
     { y = com.acme.Magic(x) }"""
