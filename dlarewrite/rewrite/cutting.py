@@ -17,9 +17,9 @@ from dlarewrite.ir import view
 from dlarewrite.ir.editor import Editor
 from dlarewrite.rewrite import convolve
 from dlarewrite.rewrite.context import Context
+from dlarewrite.rewrite.wiring import POINTWISE
 from dlarewrite.target import Precision
 
-_POINTWISE = ("Relu", "LeakyRelu", "Sigmoid", "Tanh", "Clip", "HardSigmoid", "HardSwish", "Elu", "Softplus", "Abs")
 _POOLS = ("MaxPool", "AveragePool")
 _ELEMENTWISE = ("Add", "Sub", "Mul", "Div", "Max", "Min")
 _MOST = 12
@@ -78,7 +78,7 @@ def _inputs(node: gs.Node) -> list[gs.Tensor] | None:
     if view.is_op(node, *_ELEMENTWISE):
         fits = all(view.shape(t) == out for t in data) and all(_cut_axis(t, out) is not None for t in constants)
         return data if data and fits else None
-    single = view.is_op(node, *_POOLS) or (view.is_op(node, *_POINTWISE) and all(_size(t) == 1 for t in constants))
+    single = view.is_op(node, *_POOLS) or (view.is_op(node, *POINTWISE) and all(_size(t) == 1 for t in constants))
     return data if single and len(data) == 1 and data[0] is node.inputs[0] else None
 
 

@@ -18,9 +18,7 @@ from dlarewrite.ir.editor import Editor
 from dlarewrite.ir.view import Array, attr, constant_value, dtype, input_at, is_constant, is_op, label, producer, shape
 from dlarewrite.rewrite.choice import Cost
 from dlarewrite.rewrite.context import Context
-from dlarewrite.rewrite.wiring import Ints, Shuffle
-
-_POINTWISE = ("Relu", "LeakyRelu", "Sigmoid", "Tanh", "Clip", "HardSigmoid", "HardSwish", "Elu", "Softplus", "Abs")
+from dlarewrite.rewrite.wiring import POINTWISE, Ints, Shuffle
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ def behind(context: Context, shuffle: Shuffle) -> Behind | None:
             return None
         if is_op(maker, "Conv"):
             break
-        if not is_op(maker, *_POINTWISE) or not all(is_constant(t) for t in maker.inputs[1:] if t.name):
+        if not is_op(maker, *POINTWISE) or not all(is_constant(t) for t in maker.inputs[1:] if t.name):
             return None
         chain.append(maker)
         tensor = maker.inputs[0]
