@@ -24,9 +24,9 @@ from dlarewrite.rewrite import emit, forms
 Ints = npt.NDArray[np.int64]
 
 _LARGEST = 1 << 23
+"""Elements of a tensor whose indices are followed through a chain."""
 POINTWISE = ("Relu", "LeakyRelu", "Sigmoid", "Tanh", "Clip", "HardSigmoid", "HardSwish", "Elu", "Softplus", "Abs")
 """Activations, which work on each element by itself: behind them a shuffle of channels is the same as before them."""
-"""Elements of a tensor whose indices are followed through a chain."""
 
 _INWARD, _OUTWARD = (0, 2, 3, 1), (0, 3, 1, 2)
 _STEPS = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten")
