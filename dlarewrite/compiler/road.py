@@ -13,6 +13,7 @@ import onnx
 from dlarewrite.catalogue import discover
 from dlarewrite.compiler.attempts import Attempts
 from dlarewrite.compiler.culprit import find_culprit
+from dlarewrite.compiler.garbage import rare_collections
 from dlarewrite.compiler.loading import demand_static, freeze_shapes, judge_model, load_frozen
 from dlarewrite.compiler.options import Options
 from dlarewrite.compiler.pipeline import pipeline
@@ -85,7 +86,8 @@ def optimize(
     chosen = replace(options or Options(), **changes)
     if chosen.verify not in ("off", "end", "each"):
         raise UsageError(f"verify is 'off', 'end' or 'each', not {chosen.verify!r}")
-    return _Road(source, chosen, watch, write).finish()
+    with rare_collections():
+        return _Road(source, chosen, watch, write).finish()
 
 
 def carry_scales(source: Any, options: Options, result: Result, table: ScaleTable) -> Carried:

@@ -82,6 +82,9 @@ class Layer:
 
     def preceded_by(self, affine: Affine) -> tuple[Array, Array]:
         """Weight and bias of layer(affine(x)); a shift is right only where no padding is read."""
+        if self.op == "Gemm":
+            weight = self.weight if self.out_axis == 0 else self.weight.T
+            return self.weight * self._by_input(affine.scale), self.bias + self.alpha * (weight @ affine.shift)
         taps = self.alpha * self.weight * self._by_input(affine.shift)
         return self.weight * self._by_input(affine.scale), self.bias + self._sum_to_outputs(taps)
 
@@ -191,12 +194,17 @@ def misfit(layer: Layer, weight: Array, bias: Array) -> str:
     """Why the new values cannot be stored in the layer's type, or an empty string."""
     limits = np.finfo(layer.dtype)
     for name, values in (("weight", weight), ("bias", bias)):
-        if values.size and not np.all(np.abs(values) <= float(limits.max)):
+        if not _largest(values) <= float(limits.max):
             return f"the folded {name} would not be finite in {layer.dtype}"
-    largest = float(np.max(np.abs(weight), initial=0.0))
+    largest = _largest(weight)
     if 0.0 < largest < float(limits.tiny):
         return f"the folded weight (largest {largest:.3g}) would vanish in {layer.dtype}"
     return ""
+
+
+def _largest(values: Array) -> float:
+    """The largest magnitude, NaN where there is a NaN; large weights are not copied for it."""
+    return float(np.maximum(values.max(), -values.min())) if values.size else 0.0
 
 
 def other_reader(model: Model, tensor: gs.Tensor, reader: gs.Node) -> str:

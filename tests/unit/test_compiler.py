@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -210,3 +211,12 @@ def test_an_islands_rewrite_is_declined_unless_everything_is_asked_for() -> None
     everything = optimize(parse(text), everything=True).report.summary
     assert minimal.loadables <= everything.loadables
     assert minimal.loadables == 1
+
+
+def test_the_garbage_collector_is_as_it_was_afterwards() -> None:
+    before = gc.get_threshold()
+    optimize(parse(NET))
+    assert gc.get_threshold() == before
+    with pytest.raises(UsageError):
+        optimize(parse(NET), Options(target="none"))
+    assert gc.get_threshold() == before
