@@ -22,7 +22,7 @@ from typing import Any
 import onnx
 
 from dlarewrite.compiler import check
-from dlarewrite.errors import DlarewriteError
+from dlarewrite.errors import DlarewriteError, UsageError
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ("onnxsim", "onnxslim", "dlarewrite")
@@ -62,7 +62,11 @@ def prepare(path: Path, out: Path, inflate: str, batch: int) -> None:
 def judge(path: Path, chosen: argparse.Namespace) -> dict[str, Any]:
     """The figures of one file; an error becomes a field."""
     try:
-        found = check(path, target=chosen.target, batch=chosen.batch)
+        try:
+            found = check(path, target=chosen.target, batch=chosen.batch)
+        except UsageError:
+            # A batch cannot be asked of a model whose leading dims are fixed.
+            found = check(path, target=chosen.target)
         return {**asdict(found.summary), "planned": (found.planned or found.summary).loadables}
     except DlarewriteError as error:
         return {"crash": f"check: {error.message}"}
