@@ -36,7 +36,7 @@ class NormWritten(Pass[norms.Written]):
     def match(self, node: Node, context: Context) -> Match[norms.Written] | Refusal | None:
         if not view.is_float(node.outputs[0]):
             return None
-        found = norms.read(node, context)
+        found = norms.read(node, context.model)
         if found is None or found.norm.single(found.dims):
             return None
         if context.target.precision.value == "int8":

@@ -18,7 +18,7 @@ from dlarewrite.analysis.cost import macs, weight_bytes
 from dlarewrite.errors import DlarewriteError, EditError, PassError
 from dlarewrite.ir.editor import Editor, Group
 from dlarewrite.ir.view import is_op, label
-from dlarewrite.rewrite.context import Budget, Context, Memo
+from dlarewrite.rewrite.context import Budget, Context
 from dlarewrite.rewrite.pass_ import AnyPass, GraphPass, Match, Pass, Phase, Refusal
 from dlarewrite.target import Verdict
 
@@ -70,7 +70,6 @@ def _run_graph_pass(pass_: GraphPass, context: Context, edit: Editor) -> Outcome
 def _run_rewrites(pass_: Pass[Any], context: Context, edit: Editor, budget: Budget) -> Outcome:
     outcome = Outcome(pass_)
     context.budget = budget if pass_.phase is Phase.LEGALISE else None
-    failures: _Failures = context.memo.setdefault("failures", _Failures())
     refused: dict[int, Refusal] = {}
     queue = deque(context.model.standard(*pass_.anchors))
     waiting = {id(n) for n in queue}
@@ -98,10 +97,9 @@ def _run_rewrites(pass_: Pass[Any], context: Context, edit: Editor, budget: Budg
             continue
         if context.settings.limit is not None and len(edit.changes) >= context.settings.limit:
             raise LimitReached
-        result = failures.known(pass_, node, found) or _attempt(pass_, node, found, context, edit, budget)
+        result = _attempt(pass_, node, found, context, edit, budget)
         if isinstance(result, Refusal):
             refused[id(node)] = result
-            failures.note(pass_, node, found, result)
             continue
         outcome.fired += 1
         for fresh in (*result.added.values(), *result.touched.values()):
@@ -110,30 +108,6 @@ def _run_rewrites(pass_: Pass[Any], context: Context, edit: Editor, budget: Budg
                 waiting.add(id(fresh))
     outcome.refusals = [r for r in refused.values() if all(n in context.model for n in r.nodes)]
     return outcome
-
-
-class _Failures(Memo):
-    """Rewrites that were undone, which would be again while nothing around their nodes changes."""
-
-    def __init__(self) -> None:
-        self._reasons: dict[tuple[str, int], tuple[tuple[int, ...], Refusal]] = {}
-        self._readers: dict[int, set[tuple[str, int]]] = {}
-
-    def known(self, pass_: Pass[Any], node: gs.Node, found: Match[Any]) -> Refusal | None:
-        """Why the same match was undone before, if it was."""
-        nodes, reason = self._reasons.get((pass_.name, id(node)), ((), None))
-        return reason if nodes == tuple(map(id, found.nodes)) else None
-
-    def note(self, pass_: Pass[Any], node: gs.Node, found: Match[Any], reason: Refusal) -> None:
-        key, nodes = (pass_.name, id(node)), tuple(map(id, found.nodes))
-        self._reasons[key] = nodes, reason
-        for member in (id(node), *nodes):
-            self._readers.setdefault(member, set()).add(key)
-
-    def forget(self, keys: set[int]) -> None:
-        for key in keys & self._readers.keys():
-            for reader in self._readers.pop(key):
-                self._reasons.pop(reader, None)
 
 
 def _guarded(pass_: Pass[Any], node: gs.Node, context: Context) -> Match[Any] | Refusal | None:

@@ -16,7 +16,6 @@ import onnx_graphsurgeon as gs
 from dlarewrite.ir.model import Model
 from dlarewrite.ir.view import Array, consumers, is_constant, is_op, producer, shape
 from dlarewrite.rewrite import atoms, statistics
-from dlarewrite.rewrite.context import Context, Memo
 from dlarewrite.rewrite.normalizing import Norm
 from dlarewrite.rewrite.polynomial import MEAN_ROOT, ONE, SQUARES, X_ROOT, M, Value, X, of_constant
 
@@ -40,16 +39,13 @@ class Written:
     norm: Norm
 
 
-def read(root: gs.Node, context: Context) -> Written | None:
+def read(root: gs.Node, model: Model) -> Written | None:
     """The normalization by the Sqrt (or power of 1/2 or -1/2) ``root``, from [N, C, H, W] or [N, C, L]; or None."""
-    tokens: _Tokens = context.memo.setdefault("tokens", _Tokens())
-    if id(root) in tokens.below:
-        return None
     start = statistics.read(root)
     form = None if start is None else shape(start.x)
     if start is None or form is None or len(form) not in (3, 4) or not 0 < math.prod(form) <= _LARGEST:
         return None
-    walk = _Walk(start, form, context.model)
+    walk = _Walk(start, form, model)
     kind = _kind(walk.kept(start.mean), form)
     if kind is None or walk.kept(start.mean) != walk.kept(start.variance):
         return None
@@ -60,22 +56,10 @@ def read(root: gs.Node, context: Context) -> Written | None:
     groups, pixelwise = kind
     if len(form) == 3 and not pixelwise and groups == form[1] > 1 and not np.ptp(gain) and not bias.any():
         # Rows that share their gain are tokens, [N, T, C], with which products by matrices go on: C are channels.
-        tokens.below[id(root)] = frozenset(map(id, (root, *walk.nodes)))
         return None
     dims = (*form[:2], 1, form[2]) if len(form) == 3 else form
     norm = Norm(groups, pixelwise, start.epsilon, gain, bias)
     return Written(start.x, dims, output[0], perm, walk.between(output[0]), norm)
-
-
-class _Tokens(Memo):
-    """Roots of norms of tokens with the nodes around them: there are many in a transformer, asked for in each round."""
-
-    def __init__(self) -> None:
-        self.below: dict[int, frozenset[int]] = {}
-
-    def forget(self, keys: set[int]) -> None:
-        for root in [root for root, nodes in self.below.items() if not keys.isdisjoint(nodes)]:
-            del self.below[root]
 
 
 def _kind(kept: tuple[atoms.Atom, ...] | None, form: tuple[int, ...]) -> tuple[int, bool] | None:

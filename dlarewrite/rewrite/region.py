@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -122,7 +122,7 @@ def grow(anchor: gs.Node, context: Context, rules: Mapping[str, Rule]) -> Region
         known.learn((anchor, *nodes))
         lines = any(_fixed(t) and _is_line(t) for node in nodes for t in node.inputs)
         for guess in Guess if lines else (Guess.FIRST, Guess.LAST):
-            for region in _carry(nodes, context.model, known.remembering(rules), guess):
+            for region in _carry(nodes, context.model, rules, guess):
                 known.offer(region)
     return known.best[id(anchor)]
 
@@ -133,18 +133,6 @@ class _Known(Memo):
     def __init__(self) -> None:
         self.best: dict[int, Region | None] = {}
         self._components: dict[int, frozenset[int]] = {}
-        self._carried: dict[int, dict[tuple[Layout | None, ...], Carried | None]] = {}
-
-    def remembering(self, rules: Mapping[str, Rule]) -> Rule:
-        """The rule of each node's operator, asked once for each node and layout of its inputs."""
-
-        def carry(node: gs.Node, ins: Sequence[Layout | None], opset: int) -> Carried | None:
-            answers, key = self._carried.setdefault(id(node), {}), tuple(ins)
-            if key not in answers:
-                answers[key] = rules[node.op](node, ins, opset)
-            return answers[key]
-
-        return carry
 
     def learn(self, nodes: Iterable[gs.Node]) -> None:
         """A component of which nothing is known yet."""
@@ -160,7 +148,6 @@ class _Known(Memo):
 
     def forget(self, keys: set[int]) -> None:
         for key in keys:
-            self._carried.pop(key, None)
             for member in self._components.get(key, ()):
                 self.best.pop(member, None)
                 self._components.pop(member, None)
@@ -209,7 +196,7 @@ def _neighbours(node: gs.Node) -> Iterable[gs.Node]:
         yield from tensor.outputs
 
 
-def _carry(nodes: list[gs.Node], model: Model, rule: Rule, guess: Guess) -> Iterable[Region]:
+def _carry(nodes: list[gs.Node], model: Model, rules: Mapping[str, Rule], guess: Guess) -> Iterable[Region]:
     """Work layouts out from the top; what is connected by carried tensors is a region."""
     layouts: dict[int, Layout] = {}
     steps: dict[int, Step] = {}
@@ -217,7 +204,7 @@ def _carry(nodes: list[gs.Node], model: Model, rule: Rule, guess: Guess) -> Iter
         ins = [None if is_constant(t) or not t.name else _layout(t, layouts, guess) for t in node.inputs]
         if any(i is None and t.name and not is_constant(t) for i, t in zip(ins, node.inputs, strict=True)):
             continue
-        carried = rule(node, ins, model.opset)
+        carried = rules[node.op](node, ins, model.opset)
         if carried is None:
             continue
         layouts.update((id(t), how) for t, how in zip(node.outputs, carried.outputs, strict=True))
